@@ -259,6 +259,9 @@ export class AddressSet {
 
 const EMPTY = new AddressSet([]);
 
+/** Ranges that are sorted in one go, and that the garbage collector meets alive. */
+const RANGES_AT_ONCE = 1024;
+
 /** Builds the set of a large list. The ranges become words by and by: a million of them, each with two arrays, would hold the garbage collector for long. */
 export class AddressSetBuilder {
   readonly #sets: AddressSet[] = [];
@@ -268,7 +271,7 @@ export class AddressSetBuilder {
 
   add(range: AddressRange): void {
     this.count++;
-    if (this.#ranges.push(range) === SLICE_ENTRIES) this.#close();
+    if (this.#ranges.push(range) === RANGES_AT_ONCE) this.#close();
   }
 
   *build(): Sliced<AddressSet> {

@@ -35,6 +35,11 @@ export class DomainSetBuilder {
     return this.#names.count + this.#exceptions.count + this.#texts.length;
   }
 
+  /** The next sources have at most so many bytes of names. */
+  expectBytes(bytes: number): void {
+    this.#names.expectBytes(bytes);
+  }
+
   /** Begins a source. The sink of the source before must not be used any more. */
   source(label: string): DomainSink {
     this.#sources.push({ label, firstEntry: this.#names.count });

@@ -35,18 +35,24 @@ export function* buildNameTable(rows: NameRows): Sliced<NameTable> {
 
 function* fillTable(rows: NameRows, parents: ParentCollector | null): Sliced<TableBuilder> {
   const builder = new TableBuilder(rows, parents);
-  yield* eachRange(builder.count, (first, end) => builder.measure(first, end));
+  yield* eachSlice(builder, (first, end) => builder.measure(first, end));
   builder.allot();
-  yield* eachRange(builder.count, (first, end) => builder.place(first, end));
+  yield* builder.touch();
+  yield* eachSlice(builder, (first, end) => builder.place(first, end));
   return builder;
 }
 
-function* eachRange(count: number, visit: (first: number, end: number) => void): Sliced<void> {
-  for (let first = 0; first < count; first += SLICE_ENTRIES) {
+function* eachSlice(builder: TableBuilder, visit: (first: number, end: number) => void): Sliced<void> {
+  for (let first = 0; first < builder.count; ) {
     if (first > 0) yield;
-    visit(first, Math.min(first + SLICE_ENTRIES, count));
+    const end = builder.sliceEnd(first);
+    visit(first, end);
+    first = end;
   }
 }
+
+/** Bytes of names in one slice. A name of many labels has as many names above it, each of which is compared and perhaps copied. */
+const SLICE_NAME_BYTES = 32_768;
 
 /** Three passes: measure each entry, give every bucket its room, put each entry into its bucket. */
 class TableBuilder {
@@ -77,6 +83,15 @@ class TableBuilder {
     this.#records = Buffer.alloc(this.#start(this.count) + this.count * recordBytes(0));
   }
 
+  /** Where a slice ends that begins with this entry. */
+  sliceEnd(first: number): number {
+    const last = Math.min(first + SLICE_ENTRIES, this.count);
+    const limit = this.#start(first) + SLICE_NAME_BYTES;
+    let end = first + 1;
+    while (end < last && this.#start(end) < limit) end++;
+    return end;
+  }
+
   measure(first: number, end: number): void {
     for (let entry = first; entry < end; entry++) this.#measureEntry(entry);
   }
@@ -89,6 +104,14 @@ class TableBuilder {
       const bytes = directory[bucket] ?? 0;
       directory[bucket] = offset;
       offset += bytes;
+    }
+  }
+
+  /** The system gives memory when it is touched first, and takes long about it: not for a thousand entries here and there in one slice. */
+  *touch(): Sliced<void> {
+    for (let at = 0; at < this.#records.length; at += PAGE_BYTES) {
+      this.#records[at] = 0;
+      if (at % TOUCHED_BYTES === 0) yield;
     }
   }
 
@@ -182,6 +205,9 @@ class TableBuilder {
   }
 }
 
+const PAGE_BYTES = 4096;
+const TOUCHED_BYTES = 256 * PAGE_BYTES;
+
 /** Size of a record; `nameBytes` does not count the root label. */
 function recordBytes(nameBytes: number): number {
   return RECORD.overhead + nameBytes + 1;
@@ -197,6 +223,8 @@ function powerOf2(wanted: number): number {
 
 const DOT = 0x2e;
 const NO_NAME = "not a domain name";
+const MANY_BYTES = 1024 * 1024;
+
 /** Limit for the names of one table together. */
 const MAX_TABLE_BYTES = OFFSET_MASK;
 const IS_FULL = "the list is full";
@@ -269,6 +297,13 @@ export class NameCollector {
     bytes[labelStart] = labelLength;
     this.#finish(position, kind, lineNumber);
     return null;
+  }
+
+  /** Makes room for so many bytes of names, if they are many: to copy some megabytes into larger memory holds the thread. Memory that is not used costs nothing. */
+  expectBytes(bytes: number): void {
+    if (bytes < MANY_BYTES) return;
+    if (this.#used + bytes > this.#bytes.length)
+      this.#bytes = copyInto(new Uint8Array(this.#used + bytes), this.#bytes.subarray(0, this.#used));
   }
 
   addName(name: Name, kind: NameKind, lineNumber: number): void {
@@ -363,6 +398,7 @@ class ParentCollector {
   constructor(bytes: Uint8Array, end: number) {
     this.#bytes = bytes;
     this.#maxBytes = end + MIN_BYTES;
+    this.#collector.expectBytes(this.#maxBytes);
   }
 
   /** Adds the name whose labels begin at `start`; its entry ends at `end`. */

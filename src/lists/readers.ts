@@ -32,6 +32,8 @@ export class ListBuilder {
     const warnings = new WarningLog();
     if (this.#domains !== null) {
       const before = this.#domains.count;
+      // Of a file with categories one is taken.
+      if (category === null) this.#domains.expectBytes(bytes.length);
       const problem = yield* readDomains(bytes, category, { sink: this.#domains.source(origin), warnings });
       return { entries: this.#domains.count - before, warnings, problem };
     }

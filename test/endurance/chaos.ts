@@ -11,6 +11,7 @@ import { setTimeout } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { BEHAVIOURS } from "./behaviours.ts";
 import { hang } from "./hang.ts";
+import { hostile } from "./hostile.ts";
 import { addressOf, type HouseTransport, SteadyHouse, Tally, TRANSPORTS } from "./household.ts";
 import { inOrder, World } from "./world.ts";
 
@@ -285,6 +286,7 @@ const SCENES: Readonly<Record<string, (world: World) => Promise<void>>> = {
   floods,
   hang: (world) =>
     hang(world, { count: Number(values.flood), perSecond: Number(values.rate), only: values.only, expect: expectThat }),
+  hostile: (world) => hostile(world, values.only, expectThat),
   connections,
   disk,
   kills,

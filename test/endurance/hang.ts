@@ -71,7 +71,9 @@ export async function hang(world: World, { count, perSecond, only, expect }: Han
       const usage = world.usage();
       const lag = await world.lag();
       const quantiles = TRANSPORTS.map((way) => `${way} ${quantile(ms[way] ?? [], 0.5)}/${quantile(ms[way] ?? [], 0.99)}`);
-      console.log(`  ${scene}: beside it, p50/p99 in ms: ${quantiles.join(", ")}; the thread was held ${lag.mostMs} ms at most`);
+      console.log(
+        `  ${scene}: beside it, p50/p99 in ms: ${quantiles.join(", ")}; the thread worked ${lag.workedMs} ms at a time, held ${lag.mostMs} ms`,
+      );
       console.log(
         `    ${heard.answered} of ${heard.sent} answered, ${heard.waited} after waiting, slowest ${heard.slowestMs} ms; ${lost} dropped by the kernel; ` +
           `second client ${pending.answered} of ${pending.sent}, ${pending.waited} after waiting, slowest ${pending.slowestMs} ms; ` +

@@ -66,6 +66,14 @@ describe("work in slices", () => {
     await expect(runCooperatively(work())).rejects.toThrow("no more");
   });
 
+  test("is shorter for names of many labels, each of which has a name above it to compare", () => {
+    const deep = Buffer.from(Array.from({ length: 5000 }, (_, index) => `${"a.".repeat(60)}n${index}.example\n`).join(""));
+    const { work, builder } = readingOf(deep);
+    runSync(work);
+    // Both tables, the one of the names and that of the names above them, are filled in two passes.
+    expect(slicesOf(builder.buildSliced())).toBeGreaterThanOrEqual((2 * deep.length) / 32_768);
+  });
+
   test("is how long texts are read, even of comments alone, and how tables of many names are built", () => {
     const { work, builder } = readingOf(text);
     expect(slicesOf(work)).toBeGreaterThanOrEqual(Math.floor(text.length / (SLICE_BYTES + 100)));
