@@ -1,4 +1,5 @@
 import { connect, isIP, type Socket } from "node:net";
+import { networkInterfaces } from "node:os";
 import {
   checkServerIdentity,
   createSecureContext,
@@ -27,6 +28,7 @@ export class Dialer {
   /** The addresses of the server. */
   readonly addresses: ServerAddresses;
   readonly #proxy: { readonly options: ProxyOptions; readonly addresses: ServerAddresses } | null;
+  readonly #watch: SourceWatch;
   /** Made at the first connection: `trustSystemCertificates` may run after this constructor. */
   #secureContext: SecureContext | null = null;
   /** The latest session ticket. It saves the next handshake one round trip and the signatures (RFC 8446 §2.2, RFC 5077). */
@@ -36,7 +38,8 @@ export class Dialer {
     this.#server = server;
     this.#context = context;
     this.addresses = new ServerAddresses(server.host, server.addresses, context.bootstrap);
-    const { proxy, bootstrap } = context;
+    const { proxy, bootstrap, clock, localAddresses } = context;
+    this.#watch = new SourceWatch(clock, localAddresses ?? addressesOfHost);
     this.#proxy = proxy === null ? null : { options: proxy, addresses: new ServerAddresses(proxy.host, [], bootstrap) };
   }
 
@@ -52,14 +55,21 @@ export class Dialer {
       const options = { signal: limited, clock, staggerMs: STAGGER_MS, discard: (late: Socket) => late.destroy() };
       return await staggered(hosts, options, async (host, trySignal) => {
         try {
-          const socket = await this.#connect(host, trySignal);
-          return alpn === null ? socket : await this.#secure(socket, alpn, trySignal);
+          const plain = await this.#connect(host, trySignal);
+          const socket = alpn === null ? plain : await this.#secure(plain, alpn, trySignal);
+          this.#watch.add(socket);
+          return socket;
         } catch (error) {
           if (!trySignal.aborted || limited.aborted) this.addresses.noteFailure(host);
           throw error;
         }
       });
     });
+  }
+
+  /** Forgets the sockets that were opened. Their owners close them. */
+  close(): void {
+    this.#watch.stop();
   }
 
   // The proxy looks up a name that is not pinned: the address that counts is the one on its side.
@@ -229,6 +239,58 @@ export function staggered<C, T>(
     tryNext();
     if (signal.aborted) stop();
   });
+}
+
+/** How often the addresses of this host are read while connections are open: as often as a user notices. It takes some 50 µs. */
+const LOOK_MS = 2_000;
+
+/**
+ * Destroys connections from an address that this host has no longer: after a redial, or a change of the network, nothing comes back to it, and TCP takes
+ * minutes to notice. What was under way goes out again over a new connection.
+ */
+class SourceWatch {
+  readonly #clock: Clock;
+  readonly #read: () => ReadonlySet<string>;
+  readonly #sockets = new Set<Socket>();
+  #timer: Timer | null = null;
+
+  constructor(clock: Clock, read: () => ReadonlySet<string>) {
+    this.#clock = clock;
+    this.#read = read;
+  }
+
+  /** Some addresses are not listed, such as 127.0.0.2: about connections from there nothing is known. */
+  add(socket: Socket): void {
+    if (socket.destroyed || socket.localAddress === undefined || !this.#read().has(socket.localAddress)) return;
+    this.#sockets.add(socket);
+    socket.once("close", () => this.#remove(socket));
+    this.#timer ??= this.#clock.setTimer(() => this.#look(), LOOK_MS);
+  }
+
+  stop(): void {
+    this.#sockets.clear();
+    this.#timer?.cancel();
+    this.#timer = null;
+  }
+
+  #remove(socket: Socket): void {
+    this.#sockets.delete(socket);
+    if (this.#sockets.size === 0) this.stop();
+  }
+
+  #look(): void {
+    this.#timer = this.#clock.setTimer(() => this.#look(), LOOK_MS);
+    const here = this.#read();
+    for (const socket of this.#sockets) {
+      const { localAddress } = socket;
+      if (localAddress !== undefined && !here.has(localAddress))
+        socket.destroy(new Error(`this host has ${localAddress} no longer`));
+    }
+  }
+}
+
+function addressesOfHost(): ReadonlySet<string> {
+  return new Set(Object.values(networkInterfaces()).flatMap((infos) => (infos ?? []).map(({ address }) => address)));
 }
 
 interface StopOptions {

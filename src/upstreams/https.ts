@@ -66,6 +66,7 @@ export class HttpsServer implements Upstream {
     this.#closing.abort(new UpstreamError("closed", this.label, "closed"));
     await this.#opening;
     await Promise.all([...this.#transports].map((transport) => transport.close()));
+    this.#dialer.close();
   }
 
   #send(exchange: HttpsExchange): void {

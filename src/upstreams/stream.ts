@@ -84,6 +84,7 @@ export class StreamServer implements Upstream {
   async close(): Promise<void> {
     this.#pending.close();
     await Promise.all([...this.#connections].map((connection) => connection.close()));
+    this.#dialer.close();
   }
 
   #send(request: StreamRequest): void {

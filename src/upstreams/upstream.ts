@@ -133,6 +133,8 @@ export interface ServerContext {
   /** PEM certificates to trust instead of those of the process; null = those of the process (`trustSystemCertificates`). */
   readonly ca: string | null;
   readonly system: SystemContext;
+  /** The addresses of this host; absent = those that the system lists. */
+  readonly localAddresses?: () => ReadonlySet<string>;
 }
 
 /** Looks up the addresses of a host name, without our own listeners and without the resolver of the system. */

@@ -1,6 +1,7 @@
 import { getEventListeners } from "node:events";
 import { describe, expect, test } from "vitest";
 import { RCODE, TYPE } from "../../../src/dns/types.ts";
+import { fakeClock } from "../../support/fake-clock.ts";
 import { hasIpv6 } from "../../support/ipv6.ts";
 import { addresses, addressMessage, close, cutShort, questionFor, rcode, silence, wrongId, wrongQuestion } from "../messages.ts";
 import type { Action, Asked } from "../scripted-server.ts";
@@ -249,5 +250,32 @@ test.each(ways)(
     await proxy?.close();
     await server.close();
     await until(() => sockets() <= before);
+  },
+);
+
+describe.each(streamWays.filter(({ proxy }) => proxy === null))(
+  "a server asked by $title, once this host has another address",
+  (way) => {
+    test("is asked over a new connection within 2 s, also what was under way; other addresses that come and go change nothing", async () => {
+      const clock = fakeClock();
+      const here = new Set(["127.0.0.1", "192.0.2.77"]);
+      let isMute = false;
+      const script = (asked: Asked): Action => (isMute && asked.connection === 1 ? silence : addresses(asked, "192.0.2.1"));
+      const { upstream, server } = await site(way, script, { clock, context: { localAddresses: () => here } });
+      await upstream.exchange(question, errand());
+      here.delete("192.0.2.77");
+      await clock.advance(3900);
+      await upstream.exchange(question, errand());
+      expect([server.accepted, server.open]).toEqual([1, 1]);
+      isMute = true;
+      const pending = upstream.exchange(questionFor("pending.example"), errand());
+      await until(() => server.asked.length === 3);
+      here.delete("127.0.0.1");
+      // Silence alone would have moved it after a second or more.
+      await clock.advance(100);
+      expect(addressTexts(await pending)).toEqual(["192.0.2.1"]);
+      expect(server.accepted).toBe(2);
+      await until(() => server.open <= 1);
+    });
   },
 );
