@@ -218,6 +218,43 @@ async function floods(world: World): Promise<void> {
   expectThat("flood", (await recoveryMs(world)) < 6000, "it took long until all was well again");
 }
 
+/** The certificate is renewed, and the process is ended as by a service manager and started again, while a house asks 2,000 times a second. */
+async function restarts(world: World): Promise<void> {
+  await world.keepPorts();
+  const beside = async (what: string, work: () => Promise<void>): Promise<void> => {
+    const clients = TRANSPORTS.map((transport) => world.client(transport));
+    for (const client of clients) await client.ask("nas.lan");
+    const house = new SteadyHouse(clients, { perSecond: 2000, lateMs: LATEST_MS }, () => "nas.lan");
+    await setTimeout(500);
+    await work();
+    await setTimeout(500);
+    await house.stop();
+    for (const [transport, { asked, counts }] of house.tallies) {
+      console.log(
+        `  ${what}: ${transport.padEnd(9)} ${counts.right} of ${asked} right, ${counts.again} asked again, ${counts.lost} lost`,
+      );
+      expectThat(what, counts.wrong + counts.failed === 0, `${transport}: a wrong answer`);
+      if (what.includes("certificate"))
+        expectThat(what, counts.right === asked, `${transport}: ${asked - counts.right} without an answer`);
+    }
+  };
+  await beside("5 renewals of the certificate", async () => {
+    for (let renewal = 0; renewal < 5; renewal++) await world.renewCertificate();
+  });
+  let awayMs = 0;
+  await beside("3 restarts", async () => {
+    for (let restart = 0; restart < 3; restart++) {
+      const startMs = performance.now();
+      const status = await world.fenliu.stop();
+      await world.startFenliu();
+      awayMs += performance.now() - startMs;
+      expectThat("restart", status === 0, `it ended with ${status}`);
+      await setTimeout(500);
+    }
+  });
+  console.log(`  the server was away ${Math.round(awayMs / 3)} ms at each restart`);
+}
+
 /** Connections that say nothing, or never come to the end of what they say. */
 async function connections(world: World): Promise<void> {
   const { dns, tls, https, http } = world.fenliu.ports;
@@ -288,6 +325,7 @@ const SCENES: Readonly<Record<string, (world: World) => Promise<void>>> = {
     hang(world, { count: Number(values.flood), perSecond: Number(values.rate), only: values.only, expect: expectThat }),
   hostile: (world) => hostile(world, values.only, expectThat),
   connections,
+  restarts,
   disk,
   kills,
 };

@@ -41,6 +41,7 @@ export class HouseClient {
   readonly transport: HouseTransport;
   readonly #ports: () => Ports;
   readonly #localAddress: string;
+  #lastId = Math.floor(Math.random() * 0x1_0000);
   #way: Way | null = null;
   #opening: Promise<Way> | null = null;
 
@@ -54,7 +55,9 @@ export class HouseClient {
   /** Never rejects. */
   async ask(name: string, expected: string | null = addressOf(name)): Promise<Heard> {
     const startMs = performance.now();
-    const query = queryWire(name, "A", { id: Math.floor(Math.random() * 0x1_0000) });
+    // No two questions under way have the same one.
+    this.#lastId = (this.#lastId + 1) & 0xffff;
+    const query = queryWire(name, "A", { id: this.#lastId });
     const within = AbortSignal.timeout(LOST_MS);
     for (let tries = 0; ; tries++) {
       const reply = await this.#try(query, within);

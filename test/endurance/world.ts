@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { connect as connectTls } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { TYPE } from "../../src/dns/types.ts";
 import { systemClock } from "../../src/lib/clock.ts";
@@ -53,6 +54,8 @@ export class World {
   readonly folder: string;
   readonly upstreams: Upstreams;
   readonly #preload: string;
+  /** 0 = any. */
+  #ports: Ports = { dns: 0, tls: 0, https: 0, http: 0 };
   #fenliu: FenliuProcess | null = null;
 
   static async open(): Promise<World> {
@@ -79,8 +82,9 @@ export class World {
   /** Names below `far.example` and `dot.example` go to these groups, those below `both.example` are compared, all others go to `near`. */
   yaml(mark: string): string {
     const { near, far, dot } = this.upstreams;
+    const { dns, tls, https, http } = this.#ports;
     return `
-listen: { dns: ["127.0.0.1:0"], tls: ["127.0.0.1:0"], https: ["127.0.0.1:0"], http: ["127.0.0.1:0"], admin: "127.0.0.1:0" }
+listen: { dns: ["127.0.0.1:${dns}"], tls: ["127.0.0.1:${tls}"], https: ["127.0.0.1:${https}"], http: ["127.0.0.1:${http}"], admin: "127.0.0.1:0" }
 tls: { cert: fullchain.pem, key: privkey.pem }
 upstreams:
   near: { servers: ["127.0.0.1:${near.port}"] }
@@ -120,6 +124,33 @@ access: { rateLimit: { exempt: [private] } }
     const ports = { dns: port("dns"), dns6: 0, tls: port("tls"), https: port("https"), http: port("http"), admin: port("admin") };
     this.#fenliu = { ...running, ports };
     return this.#fenliu;
+  }
+
+  /** Starts the server again, on the ports that it has from now on at each start. */
+  async keepPorts(): Promise<void> {
+    const { ports } = this.fenliu;
+    await this.fenliu.stop();
+    this.#ports = ports;
+    writeFileSync(join(this.folder, "fenliu.yaml"), this.yaml("first"));
+    await this.startFenliu();
+  }
+
+  /** Replaces the certificate by another one, and waits until it is served. */
+  async renewCertificate(): Promise<void> {
+    const served = () =>
+      new Promise<string | null>((resolve) => {
+        const socket = connectTls({ port: this.fenliu.ports.tls, host: "127.0.0.1", rejectUnauthorized: false }, () => {
+          resolve(socket.getPeerX509Certificate()?.fingerprint256 ?? null);
+          socket.destroy();
+        });
+        socket.on("error", () => resolve(null));
+      });
+    const before = await served();
+    await makeCertificate(this.folder);
+    await eventually(async () => {
+      const now = await served();
+      return now === before ? null : now;
+    }, 30_000);
   }
 
   get fenliu(): FenliuProcess {
