@@ -80,8 +80,12 @@ describe("numbers and times", () => {
     expect([english.ago(time, time + 3_600_000), english.ago(time, time + 12_000)]).toEqual(["21 Nov, 21:03:11", "12 sec ago"]);
   });
 
+  test("say the day where it is not today", () => {
+    expect([english.when(time, time + 60_000), english.when(time, time + 86_400_000)]).toEqual(["21:03:11", "21 Nov, 21:03:11"]);
+  });
+
   test("have the unit that fits", () => {
-    expect([0.71, 12.44, 212.4, 1204].map(english.ms)).toEqual(["0.7 ms", "12.4 ms", "212 ms", "1.2 s"]);
+    expect([0.01, 0.71, 12.44, 212.4, 1204].map(english.ms)).toEqual(["< 0.1 ms", "0.7 ms", "12.4 ms", "212 ms", "1.2 s"]);
     expect([62, 4096, 67_108_864].map(english.bytes)).toEqual(["62 B", "4 KiB", "64 MiB"]);
     expect([45, 180, 7200, 172_800].map(chinese.duration)).toEqual(["45秒", "3分钟", "2小时", "2天"]);
   });

@@ -1,4 +1,4 @@
-import type { Attempt, Explained, QueryRecord, TraceStep } from "../api/calls.ts";
+import type { Attempt, CachedAnswer, Explained, QueryRecord, TraceStep } from "../api/calls.ts";
 
 /** The way of one query, whether it was recorded, is really asked now, or would go so: what the picture shows. */
 export interface Journey {
@@ -18,7 +18,7 @@ export interface Journey {
   /** The server whose answer was given. */
   readonly usedServer: string | null;
   /** What the cache holds for it: its age, and for how long it is still fresh. */
-  readonly cached: { readonly ageSeconds: number; readonly remainingSeconds: number } | null;
+  readonly cached: Pick<CachedAnswer, "ageSeconds" | "remainingSeconds" | "rcode" | "answers"> | null;
   readonly edits: readonly string[];
   /** null = nobody asked. */
   readonly answer: JourneyAnswer | null;
@@ -88,7 +88,7 @@ export function journeyOfExplained(explained: Explained): Journey {
     action: outcome?.action ?? decision.action,
     attempts: outcome?.attempts ?? [],
     usedServer: used?.server ?? null,
-    cached: held === undefined ? null : { ageSeconds: held.ageSeconds, remainingSeconds: held.remainingSeconds },
+    cached: held ?? null,
     edits: outcome?.edits ?? [],
     answer:
       outcome === null

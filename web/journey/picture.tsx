@@ -132,7 +132,20 @@ function Edits({ edits }: Pick<Journey, "edits">) {
   );
 }
 
-function Answer({ journey: { answer, decision } }: { readonly journey: Journey }) {
+function Answer({ journey: { answer, decision, cached } }: { readonly journey: Journey }) {
+  if (answer === null && cached !== null && cached.remainingSeconds > 0)
+    return (
+      <>
+        <p class="mono">{cached.rcode}</p>
+        <ul>
+          {cached.answers.map((record) => (
+            <li key={record}>
+              <Text value={record} mono />
+            </li>
+          ))}
+        </ul>
+      </>
+    );
   if (answer === null)
     return <p class={decision.answer === null ? "soft" : "mono"}>{decision.answer ?? words().journey.notAsked}</p>;
   return (

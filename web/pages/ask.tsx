@@ -212,6 +212,9 @@ function Answers({ at }: { readonly at: AskRoute }) {
       {left && right && differences !== undefined ? <InWords a={left} b={right} differences={differences} /> : null}
       {isPhone && left && right && differences !== undefined ? (
         <section class="panel" aria-label={words().ask.compared}>
+          <h2>
+            {titles[0]} → {titles[1]}
+          </h2>
           <ComparedPicture a={left} b={right} differences={differences} titles={titles} />
         </section>
       ) : (

@@ -16,6 +16,7 @@ const ANSWERED: readonly QueryOutcome[] = ["cache", "local", "rule", "near", "fa
 const TROUBLE: readonly QueryOutcome[] = ["stale", "failed", "refused"];
 const STATISTICS_MS = 30_000;
 const PROBLEMS_MS = 10_000;
+const SHOWN_PROBLEMS = 4;
 
 /** Is all well? Health in words, the last day, the problems, who asks what. */
 export function Home() {
@@ -170,21 +171,24 @@ function sum(series: Statistics["series"], outcome: QueryOutcome): number {
 function ProblemsPanel({ answered }: { readonly answered: number | null }) {
   const { data, error } = useCall(
     "listProblems",
-    { limit: 3 },
+    { limit: 50 },
     { everyMs: PROBLEMS_MS, topics: ["problems", "health"], keep: true },
   );
-  const problems = data?.problems ?? [];
+  const problems = (data?.problems ?? []).filter(({ state }) => state !== "muted" && state !== "fixed");
   return (
     <section class="panel">
       <h2>
-        <a href="/problems">{words().pages.problems} ›</a>
+        <a href="/problems">
+          {words().pages.problems}
+          {problems.length === 0 ? "" : ` (${format.value.exact(problems.length)}${data?.cursor == null ? "" : "+"})`} ›
+        </a>
       </h2>
       {error === null ? null : <p class="bad">{error.message}</p>}
       {data === null ? null : problems.length === 0 ? (
         <p class="soft">✓ {answered === null ? words().problems.none : words().problems.noneOf(format.value.exact(answered))}</p>
       ) : (
         <ul class="problem-list">
-          {problems.map((problem) => (
+          {problems.slice(0, SHOWN_PROBLEMS).map((problem) => (
             <li key={problem.id}>
               <ProblemRow problem={problem} />
             </li>

@@ -18,6 +18,7 @@ const PAGE_SIZE = 200;
 const MOST_ROWS = 5000;
 const PERIODS = ["15m", "1h", "6h", "24h", "7d"] as const;
 const DAY = "24h";
+const CLOCK_LENGTH = "21:03:11".length;
 
 /** Finds and watches queries: filters, volume over time, rows, and the picture of one. */
 export function Queries() {
@@ -26,6 +27,9 @@ export function Queries() {
   const tail = useTail(at, MOST_ROWS);
   const rows = at.tail ? tail.records : search.records;
   const isPhone = useIsPhone();
+  // Rows of other days say which.
+  const last = rows.at(-1);
+  const isDated = last !== undefined && format.value.when(last.time, Date.now()).length > CLOCK_LENGTH;
   const { data: groups } = useCall("listUpstreams", {});
   const sides = sidesOf(groups ?? []);
   useKeys({
@@ -36,7 +40,7 @@ export function Queries() {
     ...(at.open === null ? {} : { Escape: () => go({ ...at, open: null }) }),
   });
   return (
-    <section class={at.open === null ? "queries" : "queries with-picture"}>
+    <section class={`queries ${at.open === null ? "" : "with-picture"} ${isDated ? "dated" : ""}`}>
       <div class="queries-list">
         <h1 class="hidden">{words().pages.queries}</h1>
         <FilterBar at={at} />
@@ -68,7 +72,7 @@ function Row({ record, at, sides }: RowProps) {
 
   return (
     <a class={`row ${at.open === id ? "open" : ""}`} href={urlOf({ ...at, open: id })}>
-      <time dateTime={time}>{format.value.clock(time)}</time>
+      <time dateTime={time}>{format.value.when(time, Date.now())}</time>
       <span class="row-client">
         <Line value={clientId ?? client} />
       </span>

@@ -197,6 +197,6 @@ function axisTimes(start: number, span: number): readonly number[] {
 }
 
 function axisText(time: number, span: number): string {
-  const { moment, clock } = format.value;
-  return span > 2 * 86_400_000 ? moment(time).slice(0, -9) : clock(time).slice(0, 5);
+  const { day, clock } = format.value;
+  return span > 2 * 86_400_000 ? day(time) : clock(time).slice(0, 5);
 }

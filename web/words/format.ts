@@ -16,6 +16,10 @@ export interface Format {
   readonly clock: (time: Time) => string;
   /** 21 Nov, 21:03:11 */
   readonly moment: (time: Time) => string;
+  /** 21 Nov */
+  readonly day: (time: Time) => string;
+  /** The clock alone for today. */
+  readonly when: (time: Time, nowMs: number) => string;
   /** Under an hour: 3 min ago; else the moment. */
   readonly ago: (time: Time, nowMs: number) => string;
 }
@@ -47,7 +51,7 @@ export function formatFor(locale: string): Format {
     count: (value) => compact.format(value).replace("K", "k"),
     exact: (value) => plain.format(value),
     percent: (share) => percent.format(share),
-    ms: (value) => (value >= 1000 ? `${(value / 1000).toFixed(1)} s` : `${value >= 100 ? Math.round(value) : round(value)} ms`),
+    ms: millisecondsText,
     bytes: bytesText,
     duration: (seconds) => {
       const [unit, length] = UNITS.find(([, each]) => seconds >= each) ?? (["second", 1] as const);
@@ -56,12 +60,20 @@ export function formatFor(locale: string): Format {
     },
     clock: (time) => clock.format(new Date(time)),
     moment: momentText,
+    day: (time) => day.format(new Date(time)),
+    when: (time, nowMs) =>
+      day.format(new Date(time)) === day.format(new Date(nowMs)) ? clock.format(new Date(time)) : momentText(time),
     ago: (time, nowMs) => {
       const seconds = Math.round((nowMs - new Date(time).getTime()) / 1000);
       if (seconds < 0 || seconds >= 3600) return momentText(time);
       return seconds < 60 ? since.format(-seconds, "second") : since.format(-Math.round(seconds / 60), "minute");
     },
   };
+}
+
+function millisecondsText(value: number): string {
+  if (value >= 1000) return `${(value / 1000).toFixed(1)} s`;
+  return value < 0.05 ? "< 0.1 ms" : `${value >= 100 ? Math.round(value) : round(value)} ms`;
 }
 
 function round(value: number): string {
