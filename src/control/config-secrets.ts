@@ -12,6 +12,10 @@ interface HiddenText {
 /** YAML takes a mark for a plain scalar, also within `[…]` and `{…}`. */
 const MARK = "•••";
 
+export function hasMarks(text: string): boolean {
+  return text.includes(MARK);
+}
+
 /** Hides what `GET /config` hides. A text that is no YAML has no places to tell: then every line may have a secret. */
 export function withHiddenSecrets(text: string): HiddenText {
   const document = parseDocument(text, { strict: false });

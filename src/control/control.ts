@@ -70,6 +70,7 @@ import { metricsText, RisingCounts } from "../stats/metrics.ts";
 import type { ProcessWatch, Reloads } from "../stats/process.ts";
 import { appleProfile, placeOf, routerScript, type ServerPlace, serviceUrl } from "./client-setup.ts";
 import { ConfigHistory } from "./config-history.ts";
+import { hasMarks } from "./config-secrets.ts";
 import type { Drafts } from "./drafts.ts";
 import { ConfigEdits } from "./edits.ts";
 import { Explainer } from "./explain.ts";
@@ -250,8 +251,9 @@ export class ServerControl implements Control {
     return this.#explainer.versions();
   }
 
-  checkConfig(text: string): Promise<ConfigCheck> {
-    return this.#explainer.checkConfig(text);
+  async checkConfig(text: string): Promise<ConfigCheck> {
+    // A text of `getConfigFile` is checked with the secrets that its marks stand for.
+    return this.#explainer.checkConfig(hasMarks(text) ? await this.#edits.textAfter({ kind: "text", text }) : text);
   }
 
   /** Over the last day of the log; null where there is none. */

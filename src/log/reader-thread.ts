@@ -13,8 +13,8 @@ import { summarize } from "./summary.ts";
 /** How long a lock is waited for: in WAL mode only while a database is recovered or closed. */
 const BUSY_TIMEOUT_MS = 1000;
 
-/** How long is searched for one page, and for one batch of a reading; what was found by then is given. */
-const BUDGET_MS = { page: 3000, batch: 500 } as const;
+/** How long is searched for one page, counted for a volume, and read for one batch; what was found by then is given. People see a page within three seconds. */
+const BUDGET_MS = { page: 2500, volume: 3000, batch: 500 } as const;
 
 /** Readings under way. The one that has rested longest is forgotten for a further one. */
 const MAX_READINGS = 8;
@@ -59,7 +59,7 @@ serveThread<ReaderCalls>({
     return null;
   },
   summary: (request) => read((database) => summarize(database, request)),
-  volume: (request) => read((database) => countVolume(database, request, budgetOf(BUDGET_MS.page))),
+  volume: (request) => read((database) => countVolume(database, request, budgetOf(BUDGET_MS.volume))),
   versions: () => read(recordedVersions),
 });
 

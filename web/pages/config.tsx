@@ -164,12 +164,23 @@ function Editor({ file, line, onApplied }: EditorProps) {
 function History({ at }: { readonly at: ConfigRoute }) {
   const { data, error, refresh } = useCall("listHistory", {}, { topics: ["config"], keep: true });
   const [said, setSaid] = useState<string | null>(null);
+  /** The version that is to be restored, as soon as the user has seen what that changes. */
+  const [wanted, setWanted] = useState<{ readonly version: string; readonly file: ConfigFile } | null>(null);
   const say = words().config;
   if (data === null) return <Waiting error={error} />;
-  const restore = async (version: string) => {
+  const show = async (version: string) => {
+    setSaid(null);
     try {
-      const { digest } = await call("getConfigFile", {});
-      await call("restoreConfig", { version, body: { base: digest } });
+      setWanted({ version, file: await call("getConfigFile", {}) });
+    } catch (failed) {
+      if (!(failed instanceof CallError)) throw failed;
+      setSaid(failed.message);
+    }
+  };
+  const restore = async (version: string, file: ConfigFile) => {
+    setWanted(null);
+    try {
+      await call("restoreConfig", { version, body: { base: file.digest } });
       setSaid(say.restored);
       refresh();
     } catch (failed) {
@@ -205,11 +216,28 @@ function History({ at }: { readonly at: ConfigRoute }) {
                   </a>
                 )}
                 {current ? null : (
-                  <button type="button" onClick={() => void restore(version)}>
+                  <button type="button" onClick={() => void show(version)}>
                     {say.restore}
                   </button>
                 )}
               </p>
+              {wanted?.version !== version ? null : (
+                <div class="stack-small">
+                  {wanted.file.inForce ? (
+                    <Difference versions={[wanted.file.digest, version]} />
+                  ) : (
+                    <p class="care">▲ {say.restoreOverEdits}</p>
+                  )}
+                  <div class="row-flex">
+                    <button type="button" class="primary" onClick={() => void restore(version, wanted.file)}>
+                      {say.restoreThis}
+                    </button>
+                    <button type="button" onClick={() => setWanted(null)}>
+                      {words().parts.cancel}
+                    </button>
+                  </div>
+                </div>
+              )}
             </li>
           );
         })}

@@ -44,7 +44,7 @@ export function Queries() {
       <div class="queries-list">
         <h1 class="hidden">{words().pages.queries}</h1>
         <FilterBar at={at} />
-        {at.tail ? null : <VolumeBars at={at} bars={isPhone ? 48 : 96} />}
+        {at.tail ? null : <VolumeBars at={at} bars={isPhone ? 48 : 96} isWanted={search.isFirstThere} />}
 
         <VirtualList
           label={words().pages.queries}
@@ -175,12 +175,15 @@ function periodMs({ from, to }: QueriesRoute): number {
   return length > 0 ? length : end - Number(from);
 }
 
-/** How many queries fit over the period; a span that is drawn becomes the period. */
-function VolumeBars({ at, bars }: { readonly at: QueriesRoute; readonly bars: number }) {
+/**
+ * How many queries fit over the period; a span that is drawn becomes the period.
+ * @param isWanted whether the first rows have come: one thread reads for both, and rows come first.
+ */
+function VolumeBars({ at, bars, isWanted }: { readonly at: QueriesRoute; readonly bars: number; readonly isWanted: boolean }) {
   const { filters, from, to } = at;
   const step = `${Math.max(60, Math.ceil(periodMs(at) / bars / 60_000) * 60)}`;
   const period = { from: from ?? DAY, ...(to === null ? {} : { to }) };
-  const { data } = useCall("getVolume", { ...conditionsOf(filters), ...period, step }, { keep: true });
+  const { data } = useCall("getVolume", isWanted ? { ...conditionsOf(filters), ...period, step } : null, { keep: true });
   if (data === null) return <div class="bars low" />;
   const stepMs = data.stepSeconds * 1000;
   return (
@@ -213,6 +216,8 @@ interface Search {
   readonly records: readonly QueryRecord[];
   readonly error: CallError | null;
   readonly isLoading: boolean;
+  /** Whether the first page has come, or cannot. */
+  readonly isFirstThere: boolean;
   /** Whether there may be more. */
   readonly hasMore: boolean;
   /** Whether the last page ended because it took long. */
@@ -242,13 +247,20 @@ function useSearch(at: QueriesRoute): Search {
         setState((before) => {
           const records = [...before.records, ...page.records].slice(0, MOST_ROWS);
           const hasMore = page.cursor !== null && records.length < MOST_ROWS;
-          return { records, error: null, isLoading: false, hasMore, isPartial: hasMore && page.records.length < PAGE_SIZE };
+          return {
+            records,
+            error: null,
+            isLoading: false,
+            isFirstThere: true,
+            hasMore,
+            isPartial: hasMore && page.records.length < PAGE_SIZE,
+          };
         });
       },
       (error: unknown) => {
         if (abort.signal.aborted || !(error instanceof CallError)) return;
         mine.isBusy = false;
-        setState((before) => ({ ...before, error, isLoading: false }));
+        setState((before) => ({ ...before, error, isLoading: false, isFirstThere: true }));
       },
     );
   };
@@ -263,7 +275,7 @@ function useSearch(at: QueriesRoute): Search {
   return { ...state, more: () => (state.hasMore && !state.isPartial ? load() : undefined) };
 }
 
-const NOTHING_FOUND = { records: [], error: null, isLoading: true, hasMore: false, isPartial: false };
+const NOTHING_FOUND = { records: [], error: null, isLoading: true, isFirstThere: false, hasMore: false, isPartial: false };
 
 function SearchFoot({ search, at }: { readonly search: Search; readonly at: QueriesRoute }) {
   const { records, error, isLoading, isPartial, hasMore } = search;
@@ -284,6 +296,8 @@ function SearchFoot({ search, at }: { readonly search: Search; readonly at: Quer
         </button>
       </p>
     );
+  // More come when the end is in sight.
+  if (hasMore) return null;
   if (records.length > 0)
     return (
       <p class="empty soft small">

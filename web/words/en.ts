@@ -467,6 +467,8 @@ export const en = {
     notOk: "The server would not take it.",
     difference: "What changed",
     restore: "Restore",
+    restoreThis: "Restore this version",
+    restoreOverEdits: "Somebody has edited the file since it was loaded. The history keeps that text, too.",
     restored: "Restored and in force.",
     listsChanged: (count: string) => plural(count, "list changed", "lists changed"),
   },

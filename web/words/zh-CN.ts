@@ -439,6 +439,8 @@ export const zh: Words = {
     notOk: "服务器不会接受它。",
     difference: "改动",
     restore: "恢复",
+    restoreThis: "恢复这个版本",
+    restoreOverEdits: "文件在加载之后又被改过。历史里也会保留那份文本。",
     restored: "已恢复并生效。",
     listsChanged: (count) => `${count} 个列表有变化`,
   },

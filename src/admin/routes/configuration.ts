@@ -22,7 +22,7 @@ const checkConfig = operation({
   operationId: "checkConfig",
   summary: "Check a draft of the configuration",
   description:
-    "Says what the server would say of this text, were it the file. What it could be started with but not reloaded is a warning. Nothing is changed.",
+    "Says what the server would say of this text, were it the file. What it could be started with but not reloaded is a warning. Nothing is changed. Marks such as `•••1` stand for the hidden parts of the file, as in `getConfigFile`.",
   tags: CONFIGURATION_TAGS,
   body: closedObject(
     {
@@ -34,6 +34,7 @@ const checkConfig = operation({
     { examples: [{ config: "answers: { https: nodata }\n" }] },
   ),
   response: { 200: jsonContent("Whether it would be taken, and everything that is wrong with it.", configCheckSchema.ref) },
+  problems: [409],
 });
 
 const reload = operation({

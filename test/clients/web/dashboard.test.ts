@@ -207,6 +207,16 @@ cache: { file: null }
     await watched.close();
   });
 
+  test("checks a file whose secrets are hidden, by what they are", async () => {
+    const watched = await signedIn();
+    const page = await watched.show("/config");
+    expect(await page.locator(".editor textarea").inputValue()).toContain("token: •••1");
+    await page.getByRole("button", { name: "Check" }).click();
+    await page.getByText("The server would take it.").waitFor();
+    watched.expectNoFault();
+    await watched.close();
+  });
+
   test("that ends leaves what was seen, and says since when it is not heard", async () => {
     const watched = await signedIn();
     const page = await watched.show("/house/hosts");

@@ -114,7 +114,7 @@ describe("what strangers write", () => {
     const rows = await page.locator(".list a.row").count();
     const clean = async (where: string) => {
       expect(await page.locator("main img, main script, main b").count(), where).toBe(0);
-      expect(await page.locator("main").innerText(), where).not.toMatch(/(?![\t\n])[\p{Cc}\p{Cf}]/u);
+      expect(await page.locator("main").textContent(), where).not.toMatch(/(?![\t\n])[\p{Cc}\p{Cf}]/u);
       expect(await watched.overflow(), where).toBeLessThanOrEqual(0);
     };
     await clean("rows");
