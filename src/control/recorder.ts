@@ -32,7 +32,7 @@ export class QueryRecorder implements QueryObserver {
   readonly #terms: { readonly ids: RecordIds; clients: QueryLogOptions["clients"]; wallOffsetMs: number };
   readonly #counters = new Counters();
   #isStored = false;
-  /** null = no other thread answers. */
+  /** null = every query is answered in full. */
   #replies: RepeatedReplies | null = null;
   /** When `wallOffsetMs` was found. */
   #offsetAtMs = Number.NEGATIVE_INFINITY;
@@ -52,10 +52,27 @@ export class QueryRecorder implements QueryObserver {
     return this.#counters;
   }
 
-  /** Lets another thread repeat replies: it counts and records what it answers. To be called once. */
+  /** Lets replies be repeated, by this thread and another one: each counts and records what it answers. To be called once. */
   openReplies(): RepeatedReplies {
     const terms = this.#terms;
-    const replies = new RepeatedReplies({ counters: this.#counters, writer: this.#writer, clients: () => terms.clients });
+    const counters = this.#counters;
+    const { feed } = this;
+    const clock = this.#clock;
+    const replies = new RepeatedReplies({
+      counters,
+      writer: this.#writer,
+      clients: () => terms.clients,
+      clock: { now: clock.now, wallOffsetMs: () => clock.wallMs() - clock.now() },
+      books: {
+        ring: feed.ring,
+        ids: terms.ids,
+        count: (durationMs) => counters.countCacheDuration(durationMs),
+        recorded(hasRoom) {
+          if (hasRoom) feed.published();
+          else counters.recordsDropped++;
+        },
+      },
+    });
     const { header } = replies.table;
     this.feed.use({
       written: () => Atomics.load(header, HEADER.logWritten),

@@ -4,9 +4,11 @@ import { type Answer, outcomeOf, ttlAt } from "../dns/answer.ts";
 import { isRejection, type Query } from "../dns/query.ts";
 import { CLASS, RCODE } from "../dns/types.ts";
 import type { Client } from "../lib/client.ts";
+import type { HandlerReply } from "../listen/types.ts";
 import type { QueryLogOptions } from "../log/options.ts";
 import { clientShown } from "../log/record.ts";
-import { HEADER, SHAPE } from "../replies/layout.ts";
+import { CHANNEL_SHIFT, channelOf, HEADER, ROW_BYTES, SHAPE } from "../replies/layout.ts";
+import { type ReaderBooks, type ReaderClock, ReplyReader } from "../replies/reader.ts";
 import { type RepeatableReply, ReplyTable } from "../replies/table.ts";
 import { preferenceFor } from "../resolve/families.ts";
 import { BINDING_TYPES, canBeEdited } from "../resolve/filters.ts";
@@ -31,17 +33,33 @@ interface PublishingParts {
   readonly writer: Pick<EntryWriter, "describe">;
   /** How the log shows clients. */
   readonly clients: () => QueryLogOptions["clients"];
+  readonly clock: ReaderClock;
+  /** Where the main thread counts and records what it repeats. */
+  readonly books: ReaderBooks;
 }
 
+/** A client whose replies may be repeated. */
+interface KnownClient {
+  /** 0 = every query is answered in full. */
+  readonly class: number;
+  /** What the reader knows the client by; -1 = the table has no room for it. */
+  readonly place: number;
+}
+
+const UNREPEATED: KnownClient = { class: 0, place: -1 };
+
 /**
- * Decides which replies the thread of UDP may repeat, and keeps its table true. A reply is published where it follows from one entry of the cache, the
+ * Decides which replies may be repeated, keeps their table true, and repeats those to queries over streams; the thread of UDP repeats the others. A reply is published where it follows from one entry of the cache, the
  * configuration and the class of the client alone; everything else is answered by the main thread each time.
  */
 export class RepeatedReplies implements ReplyPublisher {
   readonly table = new ReplyTable();
   readonly #parts: PublishingParts;
-  /** The class of each client's address; 0 = the main thread answers. */
-  readonly #clients = new Map<string, number>();
+  /** Repeats what comes over streams. */
+  readonly #reader: ReplyReader;
+  readonly #room = new Uint8Array(2 * ROW_BYTES);
+  /** By address. */
+  readonly #clients = new Map<string, KnownClient>();
   /** Numbers are never given again: the thread may still be at work on a query of before. */
   readonly #classes = new Map<string, number>();
   #lastClass = 0;
@@ -52,6 +70,7 @@ export class RepeatedReplies implements ReplyPublisher {
 
   constructor(parts: PublishingParts) {
     this.#parts = parts;
+    this.#reader = new ReplyReader(this.table.memory, parts.books, parts.clock);
   }
 
   /** Answers come from this state from now on: nothing is repeated of what was said before. */
@@ -82,28 +101,45 @@ export class RepeatedReplies implements ReplyPublisher {
     this.#droppedBefore = dropped;
   }
 
+  repeat(message: Uint8Array, client: Client): HandlerReply | null {
+    if (client.transport === "udp" || client.clientId !== null) return null;
+    const place = this.#clients.get(client.address)?.place ?? -1;
+    const channel = channelOf(client);
+    if (place < 0 || channel < 0 || message.length > ROW_BYTES) return null;
+    const reader = this.#reader;
+    const room = this.#room;
+    reader.channel = channel;
+    reader.readClocks();
+    room.set(message);
+    const length = reader.answer(room, 0, message.length, place);
+    return length === 0 ? null : { wire: room.slice(0, length), maxAgeSeconds: reader.maxAgeSeconds };
+  }
+
   offer(event: QueryEvent): void {
     const { state, client, parsed, admission, resolution } = event;
     if (state !== this.#state || admission !== "admitted" || isRejection(parsed) || resolution === null) return;
-    const clientClass = this.#clients.get(client.address) ?? this.#classify(state, client);
-    if (clientClass === 0) return;
+    const { class: clientClass } = this.#clients.get(client.address) ?? this.#classify(state, client);
+    if (clientClass === 0 || channelOf(client) < 0) return;
     const reply = this.#repeatable(event, { query: parsed, resolution, clientClass });
     if (reply !== null && resolution.held != null) this.table.publish(resolution.held.entry, reply);
   }
 
-  #classify({ access, resolver }: ServerState, client: Client): number {
+  #classify({ access, resolver }: ServerState, client: Client): KnownClient {
     if (this.#clients.size >= MAX_CLIENTS) this.forgetClients();
+    const known = this.#classOf(access, resolver, client);
+    this.#clients.set(client.address, known);
+    return known;
+  }
+
+  #classOf(access: ServerState["access"], { decider }: ServerState["resolver"], client: Client): KnownClient {
     const address = client.address.includes("%") ? null : addressFromText(withoutZone(client.address));
-    const isEligible = address !== null && access.isUnlimited(client.address);
-    const clientClass = isEligible ? this.#numberOf(resolver.decider.clientClass(client)) : 0;
-    this.#clients.set(client.address, clientClass);
-    if (address !== null && clientClass > 0) {
-      const shownAs = this.#parts.clients();
-      // A client of UDP has no id but the name of its device.
-      const clientId = shownAs === "none" ? "" : (client.clientId ?? "");
-      this.table.addClient(mapped(address), clientClass, { address: clientShown(client.address, shownAs), clientId });
-    }
-    return clientClass;
+    if (address === null || !access.isUnlimited(client.address)) return UNREPEATED;
+    const clientClass = this.#numberOf(decider.clientClass(client));
+    const shownAs = this.#parts.clients();
+    // A client without an id of its own has the name of its device.
+    const clientId = shownAs === "none" ? "" : (client.clientId ?? "");
+    const shown = { address: clientShown(client.address, shownAs), clientId };
+    return { class: clientClass, place: this.table.addClient(mapped(address), clientClass, shown) };
   }
 
   #numberOf(conditions: string): number {
@@ -132,11 +168,11 @@ export class RepeatedReplies implements ReplyPublisher {
     const usableMs = undisturbedMs(held, shaping, resolver.prefetch);
     if (resolver.clock.now() - held.storedAtMs >= usableMs) return null;
     const { counters, writer } = this.#parts;
-    const counted = { rcode: RCODE.NOERROR, rule, route };
+    const counted = { transport: client.transport, rcode: RCODE.NOERROR, rule, route };
     return {
       name: query.name,
       type: query.type,
-      shape: shapeOf(query),
+      shape: shapeOf(query) | (channelOf(client) << CHANNEL_SHIFT),
       clientClass,
       wire: rendered.wire,
       ...agingOf(answer, decision, held.storedAtMs),
@@ -175,7 +211,7 @@ function agingOf(
   answer: Answer,
   { context }: ForwardDecision,
   storedAtMs: number,
-): Pick<RepeatableReply, "ttls" | "isNegative" | "lifeSeconds" | "storedAtMs"> {
+): Pick<RepeatableReply, "ttls" | "answerTtls" | "isNegative" | "lifeSeconds" | "storedAtMs"> {
   const { shaping } = context.settings;
   const isNegative = outcomeOf(answer) !== "positive";
   const lifeSeconds = lifetimeSeconds(answer, shaping);
@@ -183,11 +219,11 @@ function agingOf(
   if (!isNegative) {
     const { minSeconds, maxSeconds } = shaping.ttl;
     const ttls = said.map(({ offset, seconds }) => ({ offset, seconds: Math.min(maxSeconds, Math.max(minSeconds, seconds)) }));
-    return { ttls, isNegative, lifeSeconds, storedAtMs };
+    return { ttls, answerTtls: answer.answerRecords, isNegative, lifeSeconds, storedAtMs };
   }
   const { soa, signed } = answer;
   const own = soa === null || signed ? [] : [soa.ttlOffset, soa.minimumOffset].map((offset) => ({ offset, seconds: NO_LIMIT }));
-  return { ttls: [...said, ...own], isNegative, lifeSeconds, storedAtMs };
+  return { ttls: [...said, ...own], answerTtls: 0, isNegative, lifeSeconds, storedAtMs };
 }
 
 function shapeOf({ edns, dnssecOk, checkingDisabled, authenticData }: Query): number {

@@ -1,7 +1,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { QueryRing } from "../log/ring.ts";
 import { HEADER } from "../replies/layout.ts";
-import { ReplyReader } from "../replies/reader.ts";
+import { ReplyReader, threadBooks } from "../replies/reader.ts";
 import { NAME_BYTES, SocketCalls, WAIT_MS } from "./socket-calls.ts";
 import { BATCH, FORWARDED, type ThreadData } from "./udp-ring.ts";
 
@@ -17,7 +17,7 @@ const MAX_FAILURES = 100;
 const calls = SocketCalls.open();
 const header = new Int32Array(replies, 0, HEADER.words);
 const ring = new QueryRing(queries);
-const reader = new ReplyReader(replies, log, threadClock());
+const reader = new ReplyReader(replies, threadBooks(replies, log), threadClock());
 const batch = calls.batch(BATCH.messages, BATCH.bytesEach);
 const names = new DataView(batch.names.buffer, batch.names.byteOffset, batch.names.byteLength);
 

@@ -1,3 +1,4 @@
+import type { Client } from "../lib/client.ts";
 import { HISTOGRAM_SLOTS } from "../lib/histogram.ts";
 
 /**
@@ -40,7 +41,7 @@ export const ROWS = 16_384;
  */
 export const ROW = {
   hash: 0,
-  /** Bytes of the name without the root, then `SHAPE`, then the type: 8, 8 and 16 bits. */
+  /** Bytes of the name without the root, then `SHAPE` and the channel, then the type: 8, 8 and 16 bits. */
   key: 1,
   client: 2,
   /** Bytes of the reply, and how many TTLs it has: 16 bits each. */
@@ -66,11 +67,36 @@ export const ROW_WORDS = ROW_BYTES / 4;
 /** What a reply depends on besides name, type and client. */
 export const SHAPE = { edns: 1, dnssecOk: 2, checkingDisabled: 4, authenticData: 8 } as const;
 
+/**
+ * The way that a query came, above the bits of `SHAPE`: what the log and the counters say depends on it. Rows of UDP are read by its thread alone, all others
+ * by the main thread alone, so that each count of uses has one writer.
+ */
+export const CHANNEL_SHIFT = 4;
+
+const CHANNELS: readonly Pick<Client, "transport" | "http" | "method">[] = [
+  { transport: "udp", http: null, method: null },
+  { transport: "tcp", http: null, method: null },
+  { transport: "dot", http: null, method: null },
+  { transport: "doh", http: "2", method: "GET" },
+  { transport: "doh", http: "2", method: "POST" },
+  { transport: "doh", http: "1.1", method: "GET" },
+  { transport: "doh", http: "1.1", method: "POST" },
+];
+
+/** The channel of a query; 0 = UDP, -1 = replies to such queries are never repeated. */
+export function channelOf({ transport, http, method }: Pick<Client, "transport" | "http" | "method">): number {
+  return transport === "udp"
+    ? 0
+    : CHANNELS.findIndex((each) => each.transport === transport && each.http === http && each.method === method);
+}
+
 export const MODE = {
   /** TTLs are lowered to what is left of the answer's life; else by its age. */
   negative: 1,
   /** No entry is written into the log. */
   unlogged: 2,
+  /** Above the flags: how many of the TTLs, from the first on, are those of the answer section. */
+  answerTtlsShift: 8,
 } as const;
 
 /** Buckets of the index, a power of two, and the words of each: a row's number plus one in the lower bits, the upper bits of its hash above. */

@@ -4,6 +4,7 @@ import { ENTRY, KIND, QueryRing } from "../log/ring.ts";
 import { wallMsOf } from "../log/schema.ts";
 import {
   BUCKETS,
+  CHANNEL_SHIFT,
   CLIENT,
   CLIENT_PROBES,
   CLIENTS,
@@ -32,32 +33,61 @@ export interface ReaderClock {
 /** How long `wallOffsetMs` is taken as it was: clocks are set seldom. */
 const CLOCK_MS = 1000;
 
+/** Where a reader counts and records what it has answered. */
+export interface ReaderBooks {
+  readonly ring: QueryRing;
+  readonly ids: Pick<RecordIds, "next">;
+  /** Counts an answer. */
+  readonly count: (durationMs: number) => void;
+  /** Called after an entry was published in the ring, or found no room there. */
+  readonly recorded: (hasRoom: boolean) => void;
+}
+
+/** The books of the thread of UDP: in memory that the main thread reads. */
+export function threadBooks(memory: SharedArrayBuffer, log: SharedArrayBuffer): ReaderBooks {
+  const { header, durations } = new ReplyMemory(memory);
+  return {
+    ring: new QueryRing(log),
+    // The ids of this thread are odd.
+    ids: new RecordIds(1),
+    count: (durationMs) => countDuration(durations, 0, durationMs),
+    recorded: (hasRoom) => void Atomics.add(header, hasRoom ? HEADER.logWritten : HEADER.logDropped, 1),
+  };
+}
+
 /**
- * Repeats replies in the thread of UDP. Only plain queries of known clients are answered; all others are for the main thread. One reader a table: its
- * memory has words that only the reader writes.
+ * Repeats replies. Only plain queries of known clients are answered; all others must be answered in full. Two readers may share a table if their
+ * channels differ; `begin` and `end` are for a reader in another thread than the table's.
  */
 export class ReplyReader {
   readonly #memory: ReplyMemory;
-  readonly #ring: QueryRing;
+  readonly #books: ReaderBooks;
   readonly #clock: ReaderClock;
-  /** The ids of this thread are odd. */
-  readonly #ids = new RecordIds(1);
   readonly #name = new Uint8Array(256);
   #wallOffsetMs = 0;
   #offsetAtMs = Number.NEGATIVE_INFINITY;
   #isLogged = false;
   #nowMs = 0;
+  /** The way that the next queries came, see `channelOf`. */
+  channel = 0;
+  /** For how many seconds the reply that `answer` made last may be held. */
+  maxAgeSeconds = 0;
 
-  constructor(memory: SharedArrayBuffer, log: SharedArrayBuffer, clock: ReaderClock) {
+  constructor(memory: SharedArrayBuffer, books: ReaderBooks, clock: ReaderClock) {
     this.#memory = new ReplyMemory(memory);
-    this.#ring = new QueryRing(log);
+    this.#books = books;
     this.#clock = clock;
   }
 
   /** To be called before the first query of a batch, which has just arrived. Between `begin` and `end` rows keep their contents. */
   begin(): void {
+    Atomics.add(this.#memory.header, HEADER.batch, 1);
+    this.readClocks();
+  }
+
+  /** To be called before a query, or several that arrived together. */
+  readClocks(): void {
     const { header } = this.#memory;
-    Atomics.add(header, HEADER.batch, 1);
     this.#isLogged = Atomics.load(header, HEADER.logWanted) === 1;
     this.#nowMs = this.#clock.now();
     if (this.#nowMs - this.#offsetAtMs < CLOCK_MS) return;
@@ -73,7 +103,8 @@ export class ReplyReader {
   takeLogCall(): boolean {
     const { header } = this.#memory;
     const awaited = Atomics.load(header, HEADER.logAwaited);
-    const isDue = awaited === LOG_CALL.any ? !this.#ring.isEmpty : awaited === LOG_CALL.halfFull && this.#ring.isHalfFull;
+    const isDue =
+      awaited === LOG_CALL.any ? !this.#books.ring.isEmpty : awaited === LOG_CALL.halfFull && this.#books.ring.isHalfFull;
     return isDue && Atomics.exchange(header, HEADER.logAwaited, LOG_CALL.none) === awaited;
   }
 
@@ -128,7 +159,10 @@ export class ReplyReader {
     const questionEnd = position + 5;
     if (questionEnd > end || pairAt(bytes, position + 3) !== 1) return 0;
     const low = byteAt(bytes, start + 3);
-    let shape = ((low & 0x20) === 0 ? 0 : SHAPE.authenticData) | ((low & 0x10) === 0 ? 0 : SHAPE.checkingDisabled);
+    let shape =
+      (this.channel << CHANNEL_SHIFT) |
+      ((low & 0x20) === 0 ? 0 : SHAPE.authenticData) |
+      ((low & 0x10) === 0 ? 0 : SHAPE.checkingDisabled);
     if (additional === 1) {
       if (end !== questionEnd + 11 || !isPlainOpt(bytes, questionEnd)) return 0;
       shape |= SHAPE.edns | (byteAt(bytes, questionEnd + 7) === 0 ? 0 : SHAPE.dnssecOk);
@@ -166,7 +200,7 @@ export class ReplyReader {
   }
 
   #repeat(row: number, query: AcceptedQuery): number {
-    const { rows, rowBytes, rowTimes, durations } = this.#memory;
+    const { rows, rowBytes, rowTimes } = this.#memory;
     const { bytes, start, questionEnd, client } = query;
     const at = row * ROW_WORDS;
     const sizes = rows[at + ROW.sizes] ?? 0;
@@ -184,9 +218,12 @@ export class ReplyReader {
     const leftSeconds = (rows[at + ROW.lifeSeconds] ?? 0) - ageSeconds;
     const ttlCount = sizes >>> 16;
     const offsets = row * ROW_BYTES + (ROW.words + ttlCount) * 4;
+    const answerTtls = mode >>> MODE.answerTtlsShift;
+    let lowest = (mode & MODE.negative) === 0 ? 0xffff_ffff : leftSeconds;
     for (let index = 0; index < ttlCount; index++) {
       const ttl = (rows[at + ROW.words + index] ?? 0) >>> 0;
       const value = (mode & MODE.negative) === 0 ? Math.max(0, ttl - ageSeconds) : Math.min(ttl, leftSeconds);
+      if (index < answerTtls && value < lowest) lowest = value;
       const place = start + pairAt(rowBytes, offsets + index * 2);
       bytes[place] = value >>> 24;
       bytes[place + 1] = value >>> 16;
@@ -195,7 +232,8 @@ export class ReplyReader {
     }
     rows[at + ROW.uses] = (rows[at + ROW.uses] ?? 0) + 1;
     const durationMs = this.#clock.now() - this.#nowMs;
-    countDuration(durations, 0, durationMs);
+    this.#books.count(durationMs);
+    this.maxAgeSeconds = lowest;
     if (this.#isLogged && (mode & MODE.unlogged) === 0)
       this.#log({ at, durationMs, client, bytes, start, wireBytes, nameBytes: questionEnd - start - 16 });
     return wireBytes;
@@ -203,8 +241,8 @@ export class ReplyReader {
 
   /** One entry as `control/records.ts` writes it. */
   #log({ at, durationMs, client, bytes, start, wireBytes, nameBytes }: RepeatedQuery): void {
-    const { header, rows, clients, clientBytes } = this.#memory;
-    const ring = this.#ring;
+    const { rows, clients, clientBytes } = this.#memory;
+    const { ring, ids, recorded } = this.#books;
     const { words } = ring;
     const textSizes = clients[client + CLIENT.textBytes] ?? 0;
     const addressBytes = textSizes & 0xffff;
@@ -213,11 +251,11 @@ export class ReplyReader {
     const length = (ENTRY.words + ((nameBytes + textBytes + wireBytes + 3) >> 2) + 1) & ~1;
     const to = ring.reserve(length);
     if (to < 0) {
-      header[HEADER.logDropped] = (header[HEADER.logDropped] ?? 0) + 1;
+      recorded(false);
       return;
     }
     const arrivedWallMs = Math.round(this.#nowMs + this.#wallOffsetMs);
-    const id = this.#ids.next(arrivedWallMs);
+    const id = ids.next(arrivedWallMs);
     words[to + ENTRY.length] = length;
     words[to + ENTRY.kind] = KIND.query;
     words[to + ENTRY.idHigh] = id / 2 ** 32;
@@ -235,7 +273,7 @@ export class ReplyReader {
     for (let index = 0; index < textBytes; index++) ring.bytes[position++] = byteAt(clientBytes, text + index);
     for (let index = 0; index < wireBytes; index++) ring.bytes[position++] = byteAt(bytes, start + index);
     ring.publish(length);
-    Atomics.add(header, HEADER.logWritten, 1);
+    recorded(true);
   }
 }
 

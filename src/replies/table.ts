@@ -1,9 +1,9 @@
 /**
- * Replies that a thread repeats without asking anybody. The main thread answers a question in full, publishes the reply here where the same
- * question of the same kind of client must get the same, and withdraws it when that ends; the thread of UDP looks questions up. `control/replies.ts`
- * says what may be published; `listen/udp-thread.ts` reads.
+ * Replies that are repeated without asking anybody. The main thread answers a question in full, publishes the reply here where the same
+ * question of the same kind of client must get the same, and withdraws it when that ends. The thread of UDP looks up what comes over UDP, the main thread
+ * what comes over streams. `control/replies.ts` says what may be published, and reads for the main thread; `listen/udp-thread.ts` reads for UDP.
  *
- * Read `layout.ts` (the memory), this file (the main thread's side), `reader.ts` (the thread's side).
+ * Read `layout.ts` (the memory), this file (who publishes), `reader.ts` (who repeats).
  *
  * A row is written once, then its word in the index is stored; it is withdrawn by zeroing that word. It is written again only when the reader, which counts
  * its batches, is idle or has gone on to another batch since: until then it may hold on to the row.
@@ -34,7 +34,7 @@ export interface RepeatableReply {
   /** The name of the question, as in `Name`. */
   readonly name: string;
   readonly type: number;
-  /** Bits of `SHAPE`. */
+  /** Bits of `SHAPE`, and the channel above them. */
   readonly shape: number;
   /** The class of the clients that get this reply, from 1. */
   readonly clientClass: number;
@@ -42,6 +42,8 @@ export interface RepeatableReply {
   readonly wire: Uint8Array;
   /** The values that are lowered as the answer ages, with their offsets in `wire`. */
   readonly ttls: readonly { readonly offset: number; readonly seconds: number }[];
+  /** How many of these, from the first on, are those of the answer section. */
+  readonly answerTtls: number;
   /** See `MODE.negative`. */
   readonly isNegative: boolean;
   readonly lifeSeconds: number;
@@ -147,10 +149,11 @@ export class ReplyTable {
    * Lets the reader answer this client.
    * @param address 16 bytes, IPv4 as IPv4-mapped.
    * @param shown what the log is told, of one byte a character.
+   * @returns what `ReplyReader.answer` knows the client by; -1 = there is no room.
    */
-  addClient(address: Uint8Array, clientClass: number, shown: { readonly address: string; readonly clientId: string }): void {
+  addClient(address: Uint8Array, clientClass: number, shown: { readonly address: string; readonly clientId: string }): number {
     const text = shown.address + shown.clientId;
-    if (text.length > CLIENT.maxTextBytes || this.#isHeldSince(this.#clientsRestIn)) return;
+    if (text.length > CLIENT.maxTextBytes || this.#isHeldSince(this.#clientsRestIn)) return -1;
     const { clients, clientBytes } = this.#memory;
     const words = new Int32Array(Uint8Array.from(address).buffer);
     let place = clientPlace(words[0] ?? 0, words[1] ?? 0, words[2] ?? 0, words[3] ?? 0);
@@ -161,8 +164,9 @@ export class ReplyTable {
       clients[at + CLIENT.textBytes] = shown.address.length | (shown.clientId.length << 16);
       clientBytes.set(Buffer.from(text, "latin1"), (at + CLIENT.text) * 4);
       Atomics.store(clients, at + CLIENT.class, clientClass);
-      return;
+      return at;
     }
+    return -1;
   }
 
   forgetClients(): void {
@@ -297,7 +301,10 @@ export class ReplyTable {
     rows[at + ROW.key] = key;
     rows[at + ROW.client] = reply.clientClass;
     rows[at + ROW.sizes] = wire.length | (ttls.length << 16);
-    rows[at + ROW.mode] = (reply.isNegative ? MODE.negative : 0) | (reply.log === null ? MODE.unlogged : 0);
+    rows[at + ROW.mode] =
+      (reply.isNegative ? MODE.negative : 0) |
+      (reply.log === null ? MODE.unlogged : 0) |
+      (reply.answerTtls << MODE.answerTtlsShift);
     rows[at + ROW.lifeSeconds] = reply.lifeSeconds;
     rowTimes[(at + ROW.storedAtMs) >> 1] = reply.storedAtMs;
     rowTimes[(at + ROW.usableMs) >> 1] = reply.usableMs;

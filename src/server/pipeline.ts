@@ -81,7 +81,9 @@ export function serve(
   // A name that a device chose admits nobody.
   const admission = state.access.admit(from, startedMs);
   const client = names?.identify(from) ?? from;
-  const arrived = { state, recorder, replies, client, parsed, admission, startedMs };
+  // Rules about an id that the client says of itself are not those of its address.
+  const publisher = from.clientId === null ? replies : null;
+  const arrived = { state, recorder, replies: publisher, client, parsed, admission, startedMs };
   if (isRejection(parsed)) {
     const rejection = admission === "admitted" ? parsed : { ...parsed, rejected: RCODE.REFUSED };
     return finish(arrived, { wire: rejectionReply(rejection), maxAgeSeconds: null }, null);
@@ -136,7 +138,7 @@ function finish(arrived: ArrivedQuery, rendered: Rendered | null, resolution: Re
   const { state, recorder, replies, client, parsed, admission, startedMs } = arrived;
   const event = { state, client, parsed, admission, resolution, rendered, startedMs, endedMs: state.resolver.clock.now() };
   recorder.observe(event);
-  if (replies !== null && client.transport === "udp") replies.offer(event);
+  replies?.offer(event);
   return rendered;
 }
 
@@ -179,6 +181,8 @@ export function handlerFor(serving: Serving, log: OperationsLog): Handler {
   };
   const answer = (message: Uint8Array, client: Client): HandlerReply | null | Promise<HandlerReply | null> => {
     try {
+      const repeated = serving.replies?.repeat(message, client) ?? null;
+      if (repeated !== null) return repeated;
       const reply = serve(serving, message, client);
       return reply instanceof Promise ? reply.catch((error: unknown) => fail(error, message, client)) : reply;
     } catch (error) {

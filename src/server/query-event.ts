@@ -3,6 +3,7 @@ import type { Rendered } from "../answers/render.ts";
 import { isRejection, type Query, type Rejection } from "../dns/query.ts";
 import { RCODE } from "../dns/types.ts";
 import type { Client } from "../lib/client.ts";
+import type { HandlerReply } from "../listen/types.ts";
 import type { Resolution } from "../resolve/types.ts";
 import type { ServerState } from "./state.ts";
 
@@ -27,9 +28,11 @@ export interface QueryObserver {
   observe(event: QueryEvent): void;
 }
 
-/** Has replies repeated by another thread. */
+/** Has replies repeated: to queries over UDP by another thread. */
 export interface ReplyPublisher {
-  /** Takes notice of a query over UDP whose reply was made at once, from the state that serves. Never throws. */
+  /** Repeats the reply to an equal query over a stream; counts and records it. null = the query must be answered in full. */
+  repeat(message: Uint8Array, client: Client): HandlerReply | null;
+  /** Takes notice of a query whose reply was made at once, from the state that serves. Never throws. */
   offer(event: QueryEvent): void;
 }
 

@@ -67,6 +67,14 @@ interface CountedQuery {
   readonly endedMs: number;
 }
 
+/** What is counted of a query that was answered from the cache. */
+interface RepeatedQuery {
+  readonly transport: Transport;
+  readonly rcode: number;
+  readonly rule: string | null;
+  readonly route: string;
+}
+
 /** How a query ended before a decision. */
 type UndecidedEnding = "malformed" | "unsupported" | "access" | "rate" | "fault";
 
@@ -126,11 +134,16 @@ export class Counters {
   }
 
   /** Counts queries that were answered by repeating the reply to one that was counted by `count`. */
-  countRepeats({ rcode, rule, route }: { rcode: number; rule: string | null; route: string }, times: number): void {
-    const query = (transportIndex.udp * SOURCES.length + sourceIndex.cache) * RCODES + rcode;
+  countRepeats({ transport, rcode, rule, route }: RepeatedQuery, times: number): void {
+    const query = (transportIndex[transport] * SOURCES.length + sourceIndex.cache) * RCODES + rcode;
     this.#slots[query] = (this.#slots[query] ?? 0) + times;
     if (rule !== null) this.rules.add(rule, times);
     this.groups.add(route, times);
+  }
+
+  /** Counts the duration of one answer that `countRepeats` counts later. */
+  countCacheDuration(durationMs: number): void {
+    countDuration(this.#slots, DURATIONS_AT + answererIndex.cache * HISTOGRAM_SLOTS, durationMs);
   }
 
   /** Adds what another thread has counted of its answers from the cache: the slots of a histogram (`lib/histogram.ts`), or how much they grew. */

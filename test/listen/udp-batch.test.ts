@@ -144,7 +144,7 @@ describe.runIf(process.platform === "linux")("a thread that reads UDP in batches
     table.addClient(mapped, 1, { address: "127.0.0.1", clientId: "" });
     const times = { lifeSeconds: 60, storedAtMs: performance.now(), usableMs: 60_000 };
     const key = { name: "\x04page\x07example\0", type: 1, shape: 0, clientClass: 1 };
-    table.publish({}, { ...key, ...times, wire, ttls: [], isNegative: false, log: null, tally: () => {} });
+    table.publish({}, { ...key, ...times, wire, ttls: [], answerTtls: 0, isNegative: false, log: null, tally: () => {} });
     const [reply] = await ask(await clientSocket(), port, queryWire("pAge.example", "A", { edns: null, id: 9 }));
     expect(reply.toString("hex")).toBe(`000981${wire.subarray(3).toString("hex")}`.replace("047061", "047041"));
     expect(seen).toEqual([]);

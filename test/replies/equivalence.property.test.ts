@@ -8,7 +8,7 @@ import { queryWire } from "../support/message.ts";
 import { runs } from "../support/properties.ts";
 import { bare, deny, respond, withRcode } from "../support/zone-script.ts";
 import type { Action, Asked } from "../upstreams/scripted-server.ts";
-import { World } from "./world.ts";
+import { UDP, type Way, World } from "./world.ts";
 
 /** Files of the two worlds; a reload takes any of them. */
 const FILES = [
@@ -16,6 +16,7 @@ const FILES = [
   "rules: [{ name: kid, clients: 192.168.1.3, domains: n0.example, answer: nxdomain }]",
   "rules: [{ name: kid, clients: [192.168.1.3, 'fd00::3'], upstream: other }, { name: all, upstream: main }]",
   "rules: [{ name: long, domains: n1.example, ttl: { min: 15s } }, { name: short, domains: n0.example, ttl: { max: 2s } }]",
+  "rules: [{ name: tv, clients: tv, domains: n0.example, answer: nodata }, { name: rest, upstream: other }]",
   "rules: [{ name: secret, domains: n2.example, log: false }, { name: kid, clients: 192.168.1.3, log: false }]",
   "hosts: { records: { n0.example: 192.0.2.200, www.n1.example: { cname: n2.example } } }",
   "answers: { ipv6: prefer-ipv4, https: [strip-ech, strip-ipv6hint], rebinding: nodata }",
@@ -69,7 +70,19 @@ function answerOf({ query }: Asked, era: number): Partial<Message> | "nxdomain" 
   return { answers, authenticData: pick % 2 === 0 };
 }
 
+const PLAIN = { http: null, method: null, clientId: null } as const;
+const WAYS: readonly Way[] = [
+  { transport: "tcp", ...PLAIN },
+  { transport: "dot", ...PLAIN },
+  { transport: "dot", ...PLAIN, clientId: "tv" },
+  ...(["1.0", "1.1", "2"] as const).flatMap((http) =>
+    (["GET", "POST"] as const).map((method) => ({ transport: "doh", http, method, clientId: null }) as const),
+  ),
+  { transport: "doh", http: "2", method: "GET", clientId: "tv" },
+];
+
 const question = fc.record({
+  way: fc.oneof({ weight: 1, arbitrary: fc.constant(UDP) }, { weight: 1, arbitrary: fc.constantFrom(...WAYS) }),
   name: fc.constantFrom(...NAMES, ...NAMES.slice(0, 3), ...NAMES.slice(0, 3)),
   type: fc.constantFrom(...TYPES, "A", "A", "AAAA"),
   client: fc.constantFrom(...CLIENTS, ...CLIENTS.slice(0, 2)),
@@ -96,7 +109,7 @@ const ask = fc.record({
   other: fc.oneof(
     { weight: 4, arbitrary: fc.constant({}) },
     { weight: 3, arbitrary: fc.record({ ad: fc.boolean(), do: fc.boolean(), rd: fc.boolean() }, { requiredKeys: [] }) },
-    { weight: 2, arbitrary: question.map(({ client, edns, upper }) => ({ client, edns, upper })) },
+    { weight: 2, arbitrary: question.map(({ client, edns, upper, way }) => ({ client, edns, upper, way })) },
     { weight: 1, arbitrary: question.map(({ flaws, type, subnet }) => ({ flaws, type, subnet })) },
   ),
 });
@@ -149,8 +162,9 @@ test("whatever is asked and whatever changes, a server that repeats replies says
               const message = messageOf(asking);
               // What was answered from the cache once is repeated from then on.
               for (const sent of [message, message]) {
-                const replies = [await repeating.ask(sent, asking.client), await plain.ask(sent, asking.client)];
-                expect(hex(replies[0])).toBe(hex(replies[1]));
+                expect(await repeating.ask(sent, asking.client, asking.way)).toBe(
+                  await plain.ask(sent, asking.client, asking.way),
+                );
                 expect(repeating.records()).toEqual(plain.records());
                 expect(repeating.asked).toEqual(plain.asked);
               }
@@ -169,13 +183,9 @@ test("whatever is asked and whatever changes, a server that repeats replies says
   expect(repeated).toBeGreaterThan(runs(400));
 });
 
-function messageOf({ name, type, upper, subnet, flaws, client: _client, ...options }: Asking): Uint8Array {
+function messageOf({ name, type, upper, subnet, flaws, client: _client, way: _way, ...options }: Asking): Uint8Array {
   const spelled = Array.from(name, (letter, index) => ((upper >> (index % 3)) & 1 ? letter.toUpperCase() : letter)).join("");
   const message = queryWire(spelled, type, { ...options, id: 0x1234, ...(subnet === undefined ? {} : { subnet }) });
   for (const [place, value] of flaws) if (place < message.length) message[place] = value;
   return message;
-}
-
-function hex(bytes: Uint8Array | null | undefined): string {
-  return bytes == null ? "nothing" : Buffer.from(bytes).toString("hex");
 }

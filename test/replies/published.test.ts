@@ -2,7 +2,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { queryWire } from "../support/message.ts";
 import { deny, empty, honest } from "../support/zone-script.ts";
 import type { Script } from "../upstreams/scripted-server.ts";
-import { World } from "./world.ts";
+import { type Way, World } from "./world.ts";
 
 const page = honest(
   "page.example 60 A 192.0.2.1",
@@ -23,21 +23,23 @@ interface Case {
   readonly yaml?: string;
   readonly script?: Script;
   readonly client?: string;
+  readonly way?: Way;
   readonly options?: Parameters<typeof queryWire>[2];
 }
 
-/** How often of five times the question is answered without the main thread. */
+/** How often of five times the reply is repeated. */
 async function timesRepeated({
   name,
   type = "A",
   yaml = "rules: []",
   script = page,
   client = "192.168.1.2",
+  way,
   options,
 }: Case): Promise<number> {
   const world = await World.open({ repeats: true, yaml, script, cacheBytes: 1 << 20 });
   onTestFinished(() => world.close());
-  for (let time = 0; time < 5; time++) await world.ask(queryWire(name, type, options), client);
+  for (let time = 0; time < 5; time++) await world.ask(queryWire(name, type, options), client, way);
   return world.repeated;
 }
 
@@ -99,4 +101,19 @@ test("the name of a device counts from when it is known, for rules and for the l
   expect(world.repeated).toBe(1);
   expect(await ask("page.example", "A")).toEqual(Array(3).fill("tv none"));
   expect(world.repeated).toBe(2);
+});
+
+test.each<[Way, number]>([
+  [{ transport: "tcp", http: null, method: null, clientId: null }, 3],
+  [{ transport: "dot", http: null, method: null, clientId: null }, 3],
+  [{ transport: "doh", http: "2", method: "GET", clientId: null }, 3],
+  [{ transport: "doh", http: "2", method: "POST", clientId: null }, 3],
+  [{ transport: "doh", http: "1.1", method: "GET", clientId: null }, 3],
+  [{ transport: "doh", http: "1.1", method: "POST", clientId: null }, 3],
+  [{ transport: "doh", http: "1.0", method: "GET", clientId: null }, 0],
+  // Its rules may be others than those of its address.
+  [{ transport: "doh", http: "2", method: "GET", clientId: "tv" }, 0],
+  [{ transport: "dot", http: null, method: null, clientId: "tv" }, 0],
+])("over %j a reply is repeated %d times of five", async (way, times) => {
+  expect(await timesRepeated({ name: "page.example", way })).toBe(times);
 });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { QueryRing } from "../../src/log/ring.ts";
 import { ReplyMemory, ROW_BYTES, ROWS, SHAPE } from "../../src/replies/layout.ts";
-import { ReplyReader } from "../../src/replies/reader.ts";
+import { ReplyReader, threadBooks } from "../../src/replies/reader.ts";
 import { type RepeatableReply, ReplyTable } from "../../src/replies/table.ts";
 import { nameOf } from "../dns/zone.ts";
 import { queryWire } from "../support/message.ts";
@@ -12,7 +12,10 @@ const CLIENT_WORD = 0x0707_0707;
 function bench() {
   const table = new ReplyTable();
   let nowMs = 1000;
-  const reader = new ReplyReader(table.memory, new QueryRing(4096).memory, { now: () => nowMs, wallOffsetMs: () => 0 });
+  const reader = new ReplyReader(table.memory, threadBooks(table.memory, new QueryRing(4096).memory), {
+    now: () => nowMs,
+    wallOffsetMs: () => 0,
+  });
   const find = () => reader.findClient(CLIENT_WORD, CLIENT_WORD, CLIENT_WORD, CLIENT_WORD);
   /** The last byte of the reply, which tells replies apart; null = there is none. */
   const look = (name: string): number | null => {
@@ -51,6 +54,7 @@ function replyTo(name: string, mark: number, changed: Partial<RepeatableReply> =
     clientClass: 1,
     wire,
     ttls: [],
+    answerTtls: 0,
     isNegative: false,
     lifeSeconds: 60,
     storedAtMs: 1000,

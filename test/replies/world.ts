@@ -6,11 +6,13 @@ import { DeviceNames, type RouterDevice } from "../../src/devices/device-names.t
 import { addressFromText } from "../../src/dns/address.ts";
 import { nameFromText } from "../../src/dns/name.ts";
 import { typeName } from "../../src/dns/types.ts";
+import type { Client } from "../../src/lib/client.ts";
 import { EntryReader } from "../../src/log/entries.ts";
 import { operationsLog } from "../../src/log/operations.ts";
 import { decodeRow, storedRowOf } from "../../src/log/rows.ts";
-import { ReplyReader } from "../../src/replies/reader.ts";
+import { ReplyReader, threadBooks } from "../../src/replies/reader.ts";
 import { handlerFor, type Serving, waitingQueries } from "../../src/server/pipeline.ts";
+import type { ReplyPublisher } from "../../src/server/query-event.ts";
 import { closeState, openState, type ServerState } from "../../src/server/state.ts";
 import { openGroups } from "../../src/upstreams/group.ts";
 import { fakeClock } from "../support/fake-clock.ts";
@@ -28,8 +30,17 @@ function configOf(yaml: string): Config {
   return { ...parsed.config, cache: { ...parsed.config.cache, file: null } };
 }
 
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("hex");
+}
+
+/** How a query comes. */
+export type Way = Pick<Client, "transport" | "http" | "method" | "clientId">;
+
+export const UDP: Way = { transport: "udp", http: null, method: null, clientId: null };
+
 interface WorldSetup {
-  /** Whether replies are repeated as by the thread of UDP. */
+  /** Whether replies are repeated, those over UDP as by its thread. */
   readonly repeats: boolean;
   readonly yaml: string;
   readonly script: Script;
@@ -48,7 +59,7 @@ export class World {
   readonly recorder = new QueryRecorder(this.clock, (error) => {
     throw error;
   });
-  /** How many queries the main thread did not see. */
+  /** How many replies were repeated. */
   repeated = 0;
   readonly #dependencies = { clock: this.clock, log, ca: null, resolvConf: "/nowhere" };
   readonly #waiting = waitingQueries();
@@ -69,11 +80,15 @@ export class World {
   private constructor(setup: WorldSetup) {
     this.#setup = setup;
     this.#replies = setup.repeats ? this.recorder.openReplies() : null;
-    const { clock } = this;
     const [, ring] = this.recorder.feed.rings;
-    const readerClock = { now: clock.now, wallOffsetMs: () => clock.wallMs() - clock.now() };
-    this.#reader = this.#replies === null ? null : new ReplyReader(this.#replies.table.memory, ring.memory, readerClock);
+    this.#reader = this.#replies === null ? null : this.#openReader(this.#replies.table.memory, ring.memory);
     this.#state = Object.create(null);
+  }
+
+  #openReader(memory: SharedArrayBuffer, log: SharedArrayBuffer): ReplyReader {
+    const { clock } = this;
+    const readerClock = { now: clock.now, wallOffsetMs: () => clock.wallMs() - clock.now() };
+    return new ReplyReader(memory, threadBooks(memory, log), readerClock);
   }
 
   async #begin(): Promise<void> {
@@ -124,29 +139,46 @@ export class World {
     return wire === null ? 0 : this.#state.shared.cache.flush(wire, subtree);
   }
 
-  /** Sends a message and advances time until it is answered. @returns the reply; null = there is none. */
-  async ask(message: Uint8Array, address: string): Promise<Uint8Array | null> {
-    const repeated = this.#repeat(message, address);
+  /**
+   * Sends a message and advances time until it is answered.
+   * @returns the reply, and over HTTP how long it may be held; null = there is none.
+   */
+  async ask(message: Uint8Array, address: string, way: Way = UDP): Promise<string | null> {
+    const repeated = way.transport === "udp" ? this.#repeat(message, address) : null;
     if (repeated !== null) {
       // As long as for the others, whose promises settle meanwhile.
       await this.clock.advance(0);
-      return repeated;
+      return hex(repeated);
     }
     const serving: Serving = {
       state: this.#state,
       recorder: this.recorder,
       waiting: this.#waiting,
       names: this.#names,
-      replies: this.#replies,
+      replies: this.#replies === null ? null : this.#counted(this.#replies),
     };
-    const client = { address, port: 5353, transport: "udp", http: null, method: null, clientId: null } as const;
+    const client = { address, port: 5353, ...way };
     let ended = false;
     const reply = Promise.resolve(handlerFor(serving, log).answer(Uint8Array.from(message), client)).finally(() => {
       ended = true;
     });
     await this.clock.advance(0);
     for (let waitedMs = 0; !ended && waitedMs < 10_000; waitedMs += 50) await this.clock.advance(50);
-    return (await reply)?.wire ?? null;
+    const said = await reply;
+    if (said === null) return null;
+    return way.transport === "doh" ? `${hex(said.wire)} for ${said.maxAgeSeconds} s` : hex(said.wire);
+  }
+
+  /** Counts what is repeated. */
+  #counted(replies: RepeatedReplies): ReplyPublisher {
+    return {
+      offer: (event) => replies.offer(event),
+      repeat: (message, client) => {
+        const reply = replies.repeat(message, client);
+        if (reply !== null) this.repeated++;
+        return reply;
+      },
+    };
   }
 
   #repeat(message: Uint8Array, address: string): Uint8Array | null {
