@@ -7,8 +7,7 @@ if (major < 24 || (major === 24 && minor < 15)) {
   process.exit(1);
 }
 const { setFlagsFromString } = await import("node:v8");
-// The young generation stays at its first size. Reading the configuration would let it grow to 26 MiB, which an answer never needs again: what an answer
-// leaves behind is dead at once, and a small young generation stays in the processor's cache.
+// The young generation stays small during the start, which would let it grow to 26 MiB. `serve` lets it grow again, for who really has much to answer.
 setFlagsFromString("--semi-space-growth-factor=1");
 const { enableCompileCache } = await import("node:module");
 enableCompileCache();

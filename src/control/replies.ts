@@ -112,7 +112,11 @@ export class RepeatedReplies implements ReplyPublisher {
     reader.readClocks();
     room.set(message);
     const length = reader.answer(room, 0, message.length, place);
-    return length === 0 ? null : { wire: room.slice(0, length), maxAgeSeconds: reader.maxAgeSeconds };
+    if (length === 0) return null;
+    // From the pool: an ArrayBuffer of its own would cost more than all else here.
+    const wire = Buffer.allocUnsafe(length);
+    for (let index = 0; index < length; index++) wire[index] = room[index] ?? 0;
+    return { wire, maxAgeSeconds: reader.maxAgeSeconds };
   }
 
   offer(event: QueryEvent): void {

@@ -1,5 +1,6 @@
 import type { Client } from "../lib/client.ts";
 import { HISTOGRAM_SLOTS } from "../lib/histogram.ts";
+import { unreachable } from "../lib/unreachable.ts";
 
 /**
  * The memory that the thread of UDP and the main thread share. Each word has one writer, but for `bell` and `index`; what a word of the index
@@ -32,8 +33,8 @@ export const HEADER = {
 
 export const LOG_CALL = { none: 0, any: 1, halfFull: 2 } as const;
 
-/** A power of two, below 2^15. */
-export const ROWS = 16_384;
+/** Below 2^15: see `ROW_MASK`. Memory is taken as rows are first used. */
+export const ROWS = 32_000;
 
 /**
  * The words of a row: a reply, and all that its repetition needs. After these come the TTLs (a word each), their offsets in the reply (two
@@ -73,21 +74,20 @@ export const SHAPE = { edns: 1, dnssecOk: 2, checkingDisabled: 4, authenticData:
  */
 export const CHANNEL_SHIFT = 4;
 
-const CHANNELS: readonly Pick<Client, "transport" | "http" | "method">[] = [
-  { transport: "udp", http: null, method: null },
-  { transport: "tcp", http: null, method: null },
-  { transport: "dot", http: null, method: null },
-  { transport: "doh", http: "2", method: "GET" },
-  { transport: "doh", http: "2", method: "POST" },
-  { transport: "doh", http: "1.1", method: "GET" },
-  { transport: "doh", http: "1.1", method: "POST" },
-];
-
 /** The channel of a query; 0 = UDP, -1 = replies to such queries are never repeated. */
 export function channelOf({ transport, http, method }: Pick<Client, "transport" | "http" | "method">): number {
-  return transport === "udp"
-    ? 0
-    : CHANNELS.findIndex((each) => each.transport === transport && each.http === http && each.method === method);
+  switch (transport) {
+    case "udp":
+      return 0;
+    case "tcp":
+      return 1;
+    case "dot":
+      return 2;
+    case "doh":
+      return http === "1.0" ? -1 : (http === "2" ? 3 : 5) + (method === "GET" ? 0 : 1);
+    default:
+      return unreachable(transport);
+  }
 }
 
 export const MODE = {
