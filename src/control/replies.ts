@@ -49,8 +49,8 @@ interface KnownClient {
 const UNREPEATED: KnownClient = { class: 0, place: -1 };
 
 /**
- * Decides which replies may be repeated, keeps their table true, and repeats those to queries over streams; the thread of UDP repeats the others. A reply is published where it follows from one entry of the cache, the
- * configuration and the class of the client alone; everything else is answered by the main thread each time.
+ * Decides which replies may be repeated, keeps their table true, and repeats those to queries over streams; the thread of UDP repeats the others. A reply
+ * is published where it follows from one entry of the cache, the configuration and the class of the client alone; everything else is answered in full.
  */
 export class RepeatedReplies implements ReplyPublisher {
   readonly table = new ReplyTable();
