@@ -364,6 +364,12 @@ export class Lowering {
         `${when}: a quick answer of \`${first.name}\` wins whatever it holds, as before; \`compare\` would judge it`,
       );
     else this.#findings.add(afterMs === null ? "changed" : "carried", place, when);
+    if (afterMs !== null)
+      this.#findings.add(
+        "changed",
+        place,
+        `an answer SERVFAIL or REFUSED of \`${first.name}\` counted; here \`${second.name}\` is asked then`,
+      );
   }
 
   #reportReplaced(place: Place): void {

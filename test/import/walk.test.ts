@@ -134,8 +134,11 @@ function interpret(program: Steps, question: Asked): string | null {
         return test.kind === "constant" && test.value;
     }
   };
-  /** How the sequence ended: `next` = at its end; `return` = the sequence was left; `accept` = so were the sequences that jumped to it. */
-  const run = (list: Steps, state: State): "next" | "return" | "accept" => {
+  /**
+   * How the sequence ended: `next` = at its end; `return` = the sequence was left; `accept` = so were the sequences that jumped to it; `failed` = so was
+   * everything.
+   */
+  const run = (list: Steps, state: State): "next" | "return" | "accept" | "failed" => {
     for (const step of list) {
       if (step.kind === "accept" || step.kind === "return") return step.kind;
       if (step.kind === "unknown") throw new Unknown();
@@ -150,24 +153,26 @@ function interpret(program: Steps, question: Asked): string | null {
         if (end !== "next") return end;
       } else if (step.kind === "call") {
         const end = run(step.steps(), state);
+        if (end === "failed") return end;
         if (step.mode === "goto" || (step.mode === "jump" && end === "accept")) return "accept";
       } else if (step.kind === "fallback") {
-        // Branches work on copies of the question: marks of theirs are gone afterwards.
+        // Branches work on copies of the question and its answer: marks of theirs are gone afterwards.
         const before = [...marks];
-        const branch: State = { answer: null };
+        let answer: string | null = null;
         for (const inner of [step.first, step.second]) {
-          if (branch.answer === null) run(inner, branch);
+          const branch: State = { answer: state.answer };
+          if (answer === null && run(inner, branch) !== "failed") answer = branch.answer;
           marks.clear();
           for (const mark of before) marks.add(mark);
         }
-        state.answer = branch.answer;
+        if (answer === null) return "failed";
+        state.answer = answer;
       }
     }
     return "next";
   };
   const state: State = { answer: null };
-  run(program, state);
-  return state.answer;
+  return run(program, state) === "failed" ? null : state.answer;
 }
 
 function attempt(run: () => boolean): boolean | null {

@@ -33,7 +33,7 @@ export function walk(
   findings: Findings,
 ): { readonly rules: readonly ModelRule[]; readonly hosts: readonly Host[] } {
   const walker = new Walker(findings);
-  const leaves = walker.leavesOf(steps, START);
+  const leaves = walker.leavesOf(steps, START, place);
   const rules = leaves.map(({ path, outcome, place: at }): ModelRule => {
     // Nobody answered: mosdns refuses.
     const final: Outcome = outcome.kind === "nothing" ? { kind: "answer", answer: "refused", place: outcome.place } : outcome;
@@ -89,6 +89,15 @@ interface Frame {
   readonly accept: Continue;
 }
 
+/** How a list of steps is run. */
+interface Context {
+  readonly frame: Frame;
+  /** Where it goes on after the last step. */
+  readonly finish: Continue;
+  /** Where it is called, for lists without steps. */
+  readonly from: Place;
+}
+
 interface Literal {
   readonly atom: Atom;
   readonly negated: boolean;
@@ -97,12 +106,10 @@ interface Literal {
 /** A client as those of a house are. */
 const HOME_CLIENT = "192.168.1.2";
 
-/** Of a sequence without steps. */
-const NOWHERE: Place = { file: "", line: 1 };
-
 const MAX_STEPS = 20_000;
 const MAX_DEPTH = 400;
 const MAX_ALTERNATIVES = 64;
+const MAX_OUTCOME = 200;
 
 class Walker {
   readonly #findings: Findings;
@@ -115,13 +122,14 @@ class Walker {
     this.#findings = findings;
   }
 
-  /** What the steps come to when nothing follows them. */
-  leavesOf(steps: Steps, path: Path): readonly Leaf[] {
+  /** What the steps come to when nothing follows them. @param from where they are called. */
+  leavesOf(steps: Steps, path: Path, from: Place): readonly Leaf[] {
     const end: Continue = (at, place) => this.#emit(at, at.answer ?? { kind: "nothing", place }, place);
-    return this.#collect(() => this.#run(steps, 0, path, { end, accept: end }));
+    return this.#collect(() => this.#run(steps, path, { frame: { end, accept: end }, finish: end, from }));
   }
 
   #emit(path: Path, outcome: Outcome, place: Place): void {
+    if (sizeOf(outcome) > MAX_OUTCOME) throw tooMany(place);
     if (path.condition.types?.length === 0 || path.condition.clients?.length === 0) return;
     this.#leaves.push({ path, outcome, place });
   }
@@ -135,22 +143,20 @@ class Walker {
     return collected;
   }
 
-  /** @param finish where it goes on after the last step. */
-  #run(steps: Steps, index: number, path: Path, frame: Frame, finish: (path: Path, place: Place) => void = frame.end): void {
+  #run(steps: Steps, path: Path, context: Context, index = 0): void {
     const step = steps[index];
     if (step === undefined) {
-      finish(path, steps.at(-1)?.place ?? NOWHERE);
+      context.finish(path, steps.at(-1)?.place ?? context.from);
       return;
     }
     this.#countStep(step.place);
     this.#depth++;
-    this.#step(step, path, frame, (next) => this.#run(steps, index + 1, next, frame, finish));
+    this.#step(step, path, context.frame, (next) => this.#run(steps, next, context, index + 1));
     this.#depth--;
   }
 
   #countStep(place: Place): void {
-    if (++this.#count > MAX_STEPS || this.#depth > MAX_DEPTH)
-      throw new ImportError(place, "the sequences call each other in a circle, or part into more ways than can be followed");
+    if (++this.#count > MAX_STEPS || this.#depth > MAX_DEPTH) throw tooMany(place);
   }
 
   #step(step: Step, path: Path, frame: Frame, next: (path: Path) => void): void {
@@ -164,8 +170,8 @@ class Walker {
         // A return in a branch ends the sequence that the branch stands in.
         this.#branch(path, step.test, {
           place,
-          yes: (at) => this.#run(step.yes, 0, at, frame, next),
-          no: (at) => this.#run(step.no, 0, at, frame, next),
+          yes: (at) => this.#run(step.yes, at, { frame, finish: next, from: place }),
+          no: (at) => this.#run(step.no, at, { frame, finish: next, from: place }),
         });
         return;
       case "call": {
@@ -174,7 +180,8 @@ class Walker {
           jump: { end: next, accept: frame.accept },
           goto: { end: frame.accept, accept: frame.accept },
         };
-        this.#run(step.steps(), 0, path, frames[step.mode]);
+        const inner = frames[step.mode];
+        this.#run(step.steps(), path, { frame: inner, finish: inner.end, from: place });
         return;
       }
       case "accept":
@@ -253,9 +260,10 @@ class Walker {
 
   #fallback(step: Extract<Step, { kind: "fallback" }>, path: Path, next: (path: Path) => void): void {
     const { place, afterMs } = step;
-    const start = { ...answered(path, null), fromHosts: null };
-    const firsts = this.leavesOf(step.first, start);
-    const seconds = this.leavesOf(step.second, start);
+    // Each branch has a copy of the question, with the answer that is there.
+    const start = { ...path, fromHosts: null };
+    const firsts = this.leavesOf(step.first, start, place);
+    const seconds = this.leavesOf(step.second, start, place);
     for (const first of firsts)
       for (const second of seconds) {
         const joined = joinPaths(path, first.path, second.path, place);
@@ -263,8 +271,10 @@ class Walker {
         const outcome = joinFallback(first.outcome, second.outcome, { afterMs, place });
         const unknown = unknownIn(outcome);
         // Whatever comes after something that is not known is not known either, also where it hangs on an answer.
-        if (unknown !== null) this.#emit(joined, unknown, place);
-        else next(answered(joined, outcome.kind === "nothing" ? null : outcome));
+        // Without an answer of either the whole run fails.
+        if (sizeOf(outcome) > MAX_OUTCOME) throw tooMany(place);
+        if (unknown !== null || outcome.kind === "nothing") this.#emit(joined, unknown ?? outcome, place);
+        else next(answered(joined, outcome));
       }
   }
 
@@ -408,6 +418,24 @@ class Walker {
         this.#emit(joined, outcome, ways.place);
       }
   }
+}
+
+function tooMany(place: Place): ImportError {
+  return new ImportError(place, "the sequences call each other in a circle, or part into more ways than can be followed");
+}
+
+const sizes = new WeakMap<Outcome, number>();
+
+/** Asks and tests of an outcome, those of shared branches each time: it is written out where outcomes are compared. */
+function sizeOf(outcome: Outcome): number {
+  const known = sizes.get(outcome);
+  if (known !== undefined) return known;
+  const parts = Object.values(outcome).filter(
+    (part): part is Outcome => typeof part === "object" && part !== null && "kind" in part,
+  );
+  const size = parts.reduce((sum, part) => sum + sizeOf(part), 1);
+  sizes.set(outcome, size);
+  return size;
 }
 
 interface Ways {
