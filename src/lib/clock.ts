@@ -21,7 +21,8 @@ export const systemClock: Clock = {
   now: () => performance.now(),
   wallMs: () => Date.now(),
   setTimer(run, delayMs) {
-    const timeout = setTimeout(run, delayMs);
+    // What was due while the process was busy is due now.
+    const timeout = setTimeout(run, Math.max(0, delayMs));
     timeout.unref();
     return { cancel: () => clearTimeout(timeout) };
   },

@@ -1,9 +1,13 @@
 import type { Socket } from "node:net";
-import type { Clock } from "../lib/clock.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
+import type { ListenLimits } from "./limits.ts";
 import type { Connection, ListenCounters } from "./types.ts";
 
 /** How many idle connections are closed at once, so that the search for them is not made for every newcomer. */
 const EVICTED_AT_ONCE = 16;
+
+/** How often unread answers are counted. */
+const COUNT_MS = 1000;
 
 interface Entry {
   readonly address: string;
@@ -13,27 +17,31 @@ interface Entry {
 }
 
 /**
- * The open connections of all listeners, at most `limit`. When all places are taken, idle connections give way to newcomers: first those of the address
- * that has the most connections, and of these the ones that have been idle for longest.
+ * The open connections of all listeners, at most `limits.connections`. When all places are taken, idle connections give way to newcomers: first those of the address
+ * that has the most connections, and of these the ones that have been idle for longest. When more than `limits.unreadBytes` wait for clients, the connections
+ * with the most are cut.
  */
 export class ConnectionTable {
-  readonly #limit: number;
+  readonly #limits: Pick<ListenLimits, "connections" | "unreadBytes">;
   readonly #counters: ListenCounters;
   readonly #clock: Clock;
   readonly #open = new Map<Socket, Entry>();
+  #counting: Timer | null = null;
 
-  constructor(limit: number, counters: ListenCounters, clock: Clock) {
-    this.#limit = limit;
+  constructor(limits: Pick<ListenLimits, "connections" | "unreadBytes">, counters: ListenCounters, clock: Clock) {
+    this.#limits = limits;
     this.#counters = counters;
     this.#clock = clock;
   }
 
   /** Returns false if there is no place. */
   add(socket: Socket, address: string): boolean {
-    if (this.#open.size >= this.#limit) this.#evict();
-    if (this.#open.size >= this.#limit) return false;
+    const { connections } = this.#limits;
+    if (this.#open.size >= connections) this.#evict();
+    if (this.#open.size >= connections) return false;
     this.#open.set(socket, { address, acceptedMs: this.#clock.now(), connection: null });
     this.#counters.connections = this.#open.size;
+    this.#counting ??= this.#clock.setTimer(() => this.#countUnread(), COUNT_MS);
     return true;
   }
 
@@ -46,6 +54,22 @@ export class ConnectionTable {
   delete(socket: Socket): void {
     this.#open.delete(socket);
     this.#counters.connections = this.#open.size;
+    if (this.#open.size > 0) return;
+    this.#counting?.cancel();
+    this.#counting = null;
+  }
+
+  #countUnread(): void {
+    this.#counting = this.#clock.setTimer(() => this.#countUnread(), COUNT_MS);
+    const unread = [...this.#open].map(([socket, { connection }]) => ({ socket, bytes: connection?.unreadBytes ?? 0 }));
+    let left = unread.reduce((sum, { bytes }) => sum + bytes, 0);
+    if (left <= this.#limits.unreadBytes) return;
+    unread.sort((a, b) => b.bytes - a.bytes);
+    for (const { socket, bytes } of unread) {
+      if (left <= this.#limits.unreadBytes) return;
+      this.#cut(socket);
+      left -= bytes;
+    }
   }
 
   #evict(): void {
@@ -58,10 +82,13 @@ export class ConnectionTable {
     }
     const countOf = (address: string): number => counts.get(address) ?? 0;
     idle.sort((a, b) => countOf(b.address) - countOf(a.address) || a.sinceMs - b.sinceMs);
-    for (const { socket } of idle.slice(0, Math.min(EVICTED_AT_ONCE, Math.ceil(this.#limit / EVICTED_AT_ONCE)))) {
-      socket.destroy();
-      this.delete(socket);
-      this.#counters.connectionsEvicted++;
-    }
+    const count = Math.min(EVICTED_AT_ONCE, Math.ceil(this.#limits.connections / EVICTED_AT_ONCE));
+    for (const { socket } of idle.slice(0, count)) this.#cut(socket);
+  }
+
+  #cut(socket: Socket): void {
+    socket.destroy();
+    this.delete(socket);
+    this.#counters.connectionsEvicted++;
   }
 }

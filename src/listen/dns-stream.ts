@@ -49,6 +49,10 @@ export class StreamConnection implements Connection {
     return this.#outstanding > 0 || this.#socket.writableLength > 0 ? null : this.#lastReceivedMs;
   }
 
+  get unreadBytes(): number {
+    return this.#socket.writableLength;
+  }
+
   finish(): void {
     this.#isFinishing = true;
     this.#proceed();

@@ -78,6 +78,10 @@ export class Http1Connection implements Connection {
     return this.isIdle ? this.#answeredMs : null;
   }
 
+  get unreadBytes(): number {
+    return this.#unreadBytes + this.#socket.writableLength;
+  }
+
   get isIdle(): boolean {
     return this.#outstanding === 0;
   }

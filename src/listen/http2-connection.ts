@@ -57,6 +57,10 @@ export class Http2Connection implements Connection {
     return this.#session.oldestBegunMs === null ? this.#activeMs : null;
   }
 
+  get unreadBytes(): number {
+    return this.#session.unreadBytes;
+  }
+
   finish(): void {
     this.#session.finish();
   }

@@ -91,7 +91,7 @@ export async function openListeners(
     clock,
     limits: merged,
     counters,
-    connections: new ConnectionTable(merged.connections, counters, clock),
+    connections: new ConnectionTable(merged, counters, clock),
     report: (event) => {
       if (event.kind === "udpUnbatched") unbatched = event.reason;
       report(event);

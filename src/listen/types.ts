@@ -47,6 +47,8 @@ export interface Connection {
   finish(): void;
   /** Since when the client wants nothing, on the scale of `Clock.now`; null = answers are pending. */
   readonly idleSinceMs: number | null;
+  /** Answers that wait for the client. */
+  readonly unreadBytes: number;
 }
 
 /**
@@ -129,6 +131,6 @@ export interface ListenCounters {
   connections: number;
   /** Connections closed at once: there were too many, or the client may not ask. */
   connectionsRefused: number;
-  /** Idle connections closed to make room for others. */
+  /** Connections closed to make room for others: idle ones, and those whose clients leave most answers unread. */
   connectionsEvicted: number;
 }

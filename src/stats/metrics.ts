@@ -141,7 +141,8 @@ const HELP = {
   fenliu_udp_unsent_total: "UDP replies that could not be sent, and UDP queries that found no room.",
   fenliu_connections: "Open connections of clients.",
   fenliu_connections_refused_total: "Connections closed at once: there were too many, or the client is not in `access.clients`.",
-  fenliu_connections_evicted_total: "Idle connections closed because all places were taken.",
+  fenliu_connections_evicted_total:
+    "Connections closed to make room: idle ones where all places were taken, and those with most unread answers.",
   fenliu_certificate_expiry_seconds: "Until the certificate in use ends; below zero it has ended.",
   fenliu_certificate_refused: "Whether the files of the certificate cannot be used, so that the one before serves on.",
   fenliu_router_up: "Whether the router takes entries for its address lists; 1 too where none are wanted.",

@@ -71,7 +71,7 @@ const SERVICES: ListenServices = {
   clock,
   limits: LISTEN_LIMITS,
   counters,
-  connections: new ConnectionTable(LISTEN_LIMITS.connections, counters, clock),
+  connections: new ConnectionTable(LISTEN_LIMITS, counters, clock),
   proxyPeers: AddressSet.of(),
   trustedProxies: AddressSet.of("192.0.2.1"),
   report: () => {},

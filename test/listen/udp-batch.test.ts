@@ -32,7 +32,7 @@ async function open({ handler = echo, address = "127.0.0.1", thread, watchMs = 1
     clock: systemClock,
     limits: LISTEN_LIMITS,
     counters,
-    connections: new ConnectionTable(1, counters, systemClock),
+    connections: new ConnectionTable(LISTEN_LIMITS, counters, systemClock),
     proxyPeers: AddressSet.of(),
     trustedProxies: AddressSet.of(),
     report: (event: ListenEvent) => events.push(event),

@@ -27,7 +27,7 @@ function benchWith(handler: Handler = echo): Bench {
     clock,
     limits,
     counters,
-    connections: new ConnectionTable(limits.connections, counters, clock),
+    connections: new ConnectionTable(limits, counters, clock),
     proxyPeers: AddressSet.of(),
     trustedProxies: AddressSet.of(),
     report: (event: ListenEvent) => events.push(event),

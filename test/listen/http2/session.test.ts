@@ -139,6 +139,31 @@ describe("an answer", () => {
     );
   });
 
+  test("that no window lets out counts: above the limit of all connections those are cut of which most waits, and no other", async () => {
+    const clock = fakeClock();
+    const { site, client: greedy } = await openedHttp2([[SETTING.INITIAL_WINDOW_SIZE, 0]], {
+      handler,
+      clock,
+      limits: { unreadBytes: 300_000 },
+    });
+    const modest = await connectHttp2Raw(portOf(site, "http"), [[SETTING.INITIAL_WINDOW_SIZE, 0]]);
+    for (const stream of [1, 3, 5, 7]) {
+      greedy.send(get(stream));
+      await greedy.next(HEADERS);
+    }
+    modest.send(get(1));
+    await modest.next(HEADERS);
+    await clock.advance(1000);
+    expect(site.counters).toMatchObject({ connections: 2, connectionsEvicted: 0 });
+    greedy.send(get(9));
+    await greedy.next(HEADERS);
+    await clock.advance(1000);
+    await greedy.raw.ended;
+    expect(site.counters).toMatchObject({ connections: 1, connectionsEvicted: 1 });
+    modest.send(frameOf(WINDOW_UPDATE, 0, 1, uint32(60_000)));
+    expect((await modest.next(DATA)).payload.length).toBeGreaterThan(0);
+  });
+
   test("waits when the client has made its windows smaller, and goes on at the same place", async () => {
     const { client } = await openedHttp2([[SETTING.INITIAL_WINDOW_SIZE, 20_000]], { handler });
     client.send(get(1));
