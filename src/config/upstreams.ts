@@ -48,20 +48,28 @@ const serverMap = object("a map with `url`", {
     withPlace(boolean()),
     "Sends names over UDP with letters in random case, and takes only answers that repeat them. Some servers do not; by default false.",
   ),
+  cookies: optional(
+    withPlace(boolean()),
+    "Sends a cookie over UDP (RFC 7873), and takes only answers that repeat it, once the server has repeated one; by default false.",
+  ),
 });
 
 const serverOptions = refine<RawOf<typeof serverMap>, ServerOptions>(
   serverMap,
-  ({ url, tlsName, method, mixedCase, ...rest }, _, reader) => {
+  ({ url, tlsName, method, mixedCase, cookies, ...rest }, _, reader) => {
     const { protocol } = url.value;
     if (tlsName !== null && protocol !== "tls" && protocol !== "https")
       reader.fail(tlsName.place, "`tlsName` means nothing to a server without TLS", "remove it, or use tls:// or https://");
     if (method !== null && protocol !== "https")
       reader.fail(method.place, "`method` means something to https:// alone", "remove it");
-    if (mixedCase !== null && protocol !== "udp" && protocol !== "system")
-      reader.fail(mixedCase.place, "`mixedCase` means something over UDP alone", "remove it");
-    const mixing = mixedCase?.value === true ? { mixedCase: true } : {};
-    return { ...url.value, ...rest, ...mixing, tlsName: tlsName?.value ?? null, method: method?.value ?? "POST" };
+    for (const [key, value] of Object.entries({ mixedCase, cookies }))
+      if (value !== null && protocol !== "udp" && protocol !== "system")
+        reader.fail(value.place, `\`${key}\` means something over UDP alone`, "remove it");
+    const guards = {
+      ...(mixedCase?.value === true ? { mixedCase: true } : {}),
+      ...(cookies?.value === true ? { cookies: true } : {}),
+    };
+    return { ...url.value, ...rest, ...guards, tlsName: tlsName?.value ?? null, method: method?.value ?? "POST" };
   },
 );
 

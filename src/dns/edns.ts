@@ -5,7 +5,7 @@ import { TYPE } from "./types.ts";
 import { MAX_MESSAGE_BYTES, uint16, uint32 } from "./wire.ts";
 
 /** EDNS option codes (IANA, "DNS EDNS0 Option Codes") that are read or written here. */
-const OPTION = {
+export const OPTION = {
   NSID: 3,
   CLIENT_SUBNET: 8,
   EXPIRE: 9,
@@ -118,6 +118,8 @@ export interface EdnsContent {
   readonly dnssecOk: boolean;
   readonly clientSubnet: ClientSubnet | null;
   readonly extendedErrors: readonly ExtendedError[];
+  /** The content of the cookie option (RFC 7873); absent = there is none. */
+  readonly cookie?: Uint8Array;
   /** The message, with this record, is padded to a multiple of so many bytes; 0 = no padding. */
   readonly paddingBlockBytes: number;
 }
@@ -127,6 +129,7 @@ export function ednsRecord(content: EdnsContent, precedingBytes: number): Buffer
   const options: Buffer[] = [];
   for (const { code, text } of content.extendedErrors) options.push(option(OPTION.EXTENDED_ERROR, [code >> 8, code & 255], text));
   if (content.clientSubnet !== null) options.push(clientSubnetOption(content.clientSubnet));
+  if (content.cookie !== undefined) options.push(option(OPTION.COOKIE, content.cookie, ""));
   const bytes = 11 + options.reduce((sum, { length }) => sum + length, 0);
   // RFC 8467 §4.1: not beyond the longest possible message.
   const room = MAX_MESSAGE_BYTES - (precedingBytes + bytes + 4);

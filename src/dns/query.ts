@@ -133,10 +133,12 @@ interface AskOptions {
   readonly edns: boolean;
   /** Whether to pad to `QUERY_PADDING_BYTES`, on encrypted transports. */
   readonly padded: boolean;
+  /** The content of the cookie option; absent = there is none. */
+  readonly cookie?: Uint8Array;
 }
 
 /** The message for an upstream: RD and AD (RFC 6840 §5.7) are set; CD, DO and the client subnet are those of the question. */
-export function askMessage(question: Question, { id, edns, padded }: AskOptions): Buffer {
+export function askMessage(question: Question, { id, edns, padded, cookie }: AskOptions): Buffer {
   const questionEnd = HEADER_BYTES + question.name.length + 4;
   const message = Buffer.alloc(questionEnd);
   message.writeUInt16BE(id, 0);
@@ -154,6 +156,7 @@ export function askMessage(question: Question, { id, edns, padded }: AskOptions)
       dnssecOk: question.dnssecOk,
       clientSubnet: question.clientSubnet,
       extendedErrors: [],
+      ...(cookie === undefined ? {} : { cookie }),
       paddingBlockBytes: padded ? QUERY_PADDING_BYTES : 0,
     },
     questionEnd,

@@ -70,6 +70,7 @@ export const RCODE = {
   NOTAUTH: 9,
   NOTZONE: 10,
   BADVERS: 16,
+  BADCOOKIE: 23,
 } as const;
 
 /** Info codes of the Extended DNS Errors (RFC 8914 §4) that Fenliu sends. */

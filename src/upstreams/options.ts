@@ -21,6 +21,8 @@ export interface ServerOptions {
   readonly weight: number;
   /** Whether names go out over UDP with letters in random case, which an answer must repeat; absent = no. */
   readonly mixedCase?: boolean;
+  /** Whether questions over UDP carry a cookie, which answers must repeat once the server has done so; absent = no. */
+  readonly cookies?: boolean;
 }
 
 /** A SOCKS5 or HTTP CONNECT proxy. It gets the name of the server, or its address if the addresses are pinned. */

@@ -1,11 +1,13 @@
 import { randomBytes, randomInt } from "node:crypto";
 import { createSocket } from "node:dgram";
 import { isIPv6 } from "node:net";
+import { LRUCache } from "lru-cache";
 import { type Answer, outcomeOf } from "../dns/answer.ts";
 import { askMessage, type Question } from "../dns/query.ts";
-import { TYPE } from "../dns/types.ts";
+import { RCODE, TYPE } from "../dns/types.ts";
 import { HEADER_BYTES } from "../dns/wire.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
+import { ServerCookies } from "./cookies.ts";
 import { connectError, type Dialer, ignore, type ServerAddresses } from "./dial.ts";
 import { MAX_MEMBER_IN_FLIGHT } from "./member.ts";
 import type { ServerOptions } from "./options.ts";
@@ -21,17 +23,20 @@ import { type ExchangeOptions, type ServerContext, type Upstream, UpstreamError 
  */
 const RESEND = { leastMs: 200, mostMs: 1_000 } as const;
 
+/** Addresses of one server whose cookies are kept. */
+const MAX_COOKIES = 32;
+
 /** After so long without a word from an address, the next question tries another one. */
 const SILENT_MS = 1_000;
 
-/** What a datagram brought. `answer` null = truncated: the answer does not fit into a datagram. */
+/** What a datagram brought. `answer` null = the answer does not fit into a datagram, or may be forged: it is fetched over TCP. */
 interface DatagramReply {
   readonly rcode: number;
   readonly answer: Answer | null;
 }
 
 interface DatagramQuery {
-  readonly message: Buffer;
+  readonly edns: boolean;
   readonly question: Question;
   readonly signal: AbortSignal;
   /** See `ExchangeOptions.holdSuspects`. */
@@ -48,6 +53,8 @@ export class UdpServer implements Upstream {
   readonly encrypted = false;
   readonly #port: number;
   readonly #mixesCase: boolean;
+  /** By address; null = questions carry no cookie. */
+  readonly #cookies: LRUCache<string, ServerCookies> | null;
   readonly #addresses: ServerAddresses;
   readonly #subject: AttemptSubject;
   readonly #overTcp: Upstream;
@@ -61,6 +68,7 @@ export class UdpServer implements Upstream {
     this.label = server.label;
     this.#port = server.port;
     this.#mixesCase = server.mixedCase === true;
+    this.#cookies = server.cookies === true ? new LRUCache({ max: MAX_COOKIES }) : null;
     this.#addresses = dialer.addresses;
     this.#subject = { server: server.label, transport: "udp", clock };
     this.#overTcp = new StreamServer(server, context, dialer);
@@ -73,7 +81,7 @@ export class UdpServer implements Upstream {
     return this.#edns.ask(async (edns) => {
       const ask = () =>
         this.#ask({
-          message: this.#messageOf(question, edns),
+          edns,
           question,
           signal: options.signal,
           holdSuspects: edns && options.holdSuspects === true,
@@ -83,8 +91,20 @@ export class UdpServer implements Upstream {
     });
   }
 
-  #messageOf(question: Question, edns: boolean): Buffer {
-    const message = askMessage(question, { id: randomInt(ID_LIMIT), edns, padded: false });
+  #cookiesOf(address: string, edns: boolean): ServerCookies | null {
+    if (this.#cookies === null || !edns) return null;
+    const known = this.#cookies.get(address) ?? new ServerCookies();
+    this.#cookies.set(address, known);
+    return known;
+  }
+
+  #messageOf({ question, edns }: DatagramQuery, cookie: Buffer | null): Buffer {
+    const message = askMessage(question, {
+      id: randomInt(ID_LIMIT),
+      edns,
+      padded: false,
+      ...(cookie === null ? {} : { cookie }),
+    });
     if (this.#mixesCase) mixCase(message, question);
     return message;
   }
@@ -112,8 +132,12 @@ export class UdpServer implements Upstream {
   }
 
   /** Sends the query and settles with the first reply that matches. Returns a function that frees the socket and the timers. */
-  #send(address: string, { message, question, holdSuspects }: DatagramQuery, settle: Settle<DatagramReply>): () => void {
+  #send(address: string, query: DatagramQuery, settle: Settle<DatagramReply>): () => void {
     const { clock } = this.#subject;
+    const { question, holdSuspects } = query;
+    const cookies = this.#cookiesOf(address, query.edns);
+    const cookie = cookies?.next(clock.now()) ?? null;
+    const message = this.#messageOf(query, cookie);
     const id = message.readUInt16BE(0);
     const socket = createSocket(isIPv6(address) ? "udp6" : "udp4");
     let resendTimer: Timer | null = null;
@@ -141,11 +165,15 @@ export class UdpServer implements Upstream {
       if (this.#mixesCase && !repeatsLetters(datagram, message, question)) return;
       const reply = readReply(new Uint8Array(datagram), id, question);
       if (reply.kind !== "answer" && reply.kind !== "truncated") return;
+      const verdict = cookie === null ? "unknown" : cookies?.judge(datagram, cookie);
+      if (verdict === "wrong") return;
       // Of a datagram that was sent again, nobody knows which one was answered (Karn's algorithm).
       if (isSentOnce) this.#roundTrips.note(clock.now() - sentMs);
       resendTimer?.cancel();
       if (reply.kind === "truncated") return settle.resolve({ rcode: reply.rcode, answer: null });
       const { answer } = reply;
+      // RFC 7873 §5.3: over TCP nobody can forge it. The next question has the cookie that BADCOOKIE brought.
+      if (verdict === "missing" || answer.rcode === RCODE.BADCOOKIE) return settle.resolve({ rcode: answer.rcode, answer: null });
       const accept = (): void => settle.resolve({ rcode: answer.rcode, answer });
       // The index drops the OPT record and nothing else, so a shorter answer means that the datagram had one.
       if (!holdSuspects || !this.#spoofs.isSuspect(answer, answer.wire.length < datagram.length)) accept();

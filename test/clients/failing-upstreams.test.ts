@@ -174,6 +174,23 @@ test("hosts names are answered at once while hundreds of queries wait", async ()
   }
 });
 
+test("a server with cookies is asked over UDP alone, also after a restart with another secret", async () => {
+  const options = { folder: join(scene.folder, "cookies"), cookies: true, zones: { example: `* 1 IN A ${FIRST}` } };
+  let nsd = await scene.add(startNsd(options));
+  const yaml = `listen: { dns: ["127.0.0.1:0"], http: [], admin: null }\nupstreams: { one: { servers: [{ url: "127.0.0.1:${nsd.port}", cookies: true }] } }\n`;
+  const { ports } = await scene.add(startFenliu(scene.subfolder("fenliu-cookies"), `${yaml}${QUIET}`));
+  for (const life of ["first", "second"]) {
+    for (let turn = 0; turn < 20; turn++) expect(soleData(await dig(ports.dns, `${life}${turn}.example`))).toBe(FIRST);
+    const counters = await nsd.statistics();
+    expect(counters.get("num.tcp")).toBe(0);
+    expect(counters.get("num.udp")).toBeGreaterThanOrEqual(20);
+    if (life === "second") break;
+    const { port } = nsd;
+    await nsd.stop();
+    nsd = await scene.add(startNsd({ ...options, port }));
+  }
+});
+
 describe("a server that closes connections after a few queries or a second of idle time", () => {
   test.each(["limited-tcp", "limited-tls"])("%s: every one of many queries in sequence is answered", async (group) => {
     for (let turn = 0; turn < 30; turn++) {

@@ -14,12 +14,14 @@ export interface NsdOptions {
   /** The folder for its files: created here, and used again by a restart. */
   readonly folder: string;
   readonly port?: number;
+  /** Whether it knows cookies (RFC 7873). */
+  readonly cookies?: boolean;
   /** Zone files without SOA and NS, by the name of the zone. */
   readonly zones: Readonly<Record<string, string>>;
 }
 
 /** Starts an nsd on 127.0.0.1 and waits until it answers. */
-export async function startNsd({ folder, zones, port: given }: NsdOptions): Promise<Nsd> {
+export async function startNsd({ folder, zones, port: given, cookies = false }: NsdOptions): Promise<Nsd> {
   const port = given ?? (await freePort());
   mkdirSync(folder, { recursive: true });
   const sections = Object.entries(zones).map(([name, records], index) => {
@@ -28,7 +30,7 @@ export async function startNsd({ folder, zones, port: given }: NsdOptions): Prom
     return `zone:\n  name: "${name}"\n  zonefile: "${file}"\n`;
   });
   const config = join(folder, "nsd.conf");
-  writeFileSync(config, `${serverSection(folder, port)}${sections.join("")}`);
+  writeFileSync(config, `${serverSection(folder, port, cookies)}${sections.join("")}`);
   const running = await start("nsd", ["-d", "-c", config], () => answersDns(port));
   return {
     ...running,
@@ -44,7 +46,7 @@ export async function startNsd({ folder, zones, port: given }: NsdOptions): Prom
 const APEX = "@ 300 IN SOA ns.invalid. hostmaster.invalid. 1 3600 600 86400 60\n@ IN NS ns.invalid.\n";
 
 // Its limit on equal answers to one client would drop replies to a test, which has one address.
-function serverSection(folder: string, port: number): string {
+function serverSection(folder: string, port: number, cookies: boolean): string {
   return `server:
   ip-address: 127.0.0.1
   port: ${port}
@@ -56,6 +58,7 @@ function serverSection(folder: string, port: number): string {
   zonelistfile: "${folder}/zone.list"
   server-count: 1
   rrl-ratelimit: 0
+  answer-cookie: ${cookies ? "yes" : "no"}
 remote-control:
   control-enable: yes
   control-interface: "${folder}/control"

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { decodeMessage } from "../../../src/dns/message.ts";
 import { RCODE, TYPE } from "../../../src/dns/types.ts";
 import { MAX_MEMBER_IN_FLIGHT } from "../../../src/upstreams/member.ts";
 import { HOLD_MS } from "../../../src/upstreams/udp.ts";
@@ -11,6 +12,22 @@ import { addressTexts, errand, site, until, type Way } from "./set-up.ts";
 
 const udp: Way = { title: "udp", server: "dns", protocol: "udp", method: "GET", proxy: null };
 const question = questionFor("www.example");
+
+/** The content of the cookie option in hex; empty where there is none. */
+function cookieOf(message: Buffer): string {
+  const opt = decodeMessage(new Uint8Array(message))?.edns;
+  return Buffer.from(opt?.options.find(({ code }) => code === 10)?.data ?? []).toString("hex");
+}
+
+/** The message with an OPT record that holds this cookie. */
+function withCookie(message: Uint8Array, cookie: string, extendedRcode: number): Uint8Array {
+  const data = Buffer.from(cookie, "hex");
+  const opt = Buffer.from([0, 0, 41, 4, 208, extendedRcode, 0, 0, 0, 0, data.length + 4, 0, 10, 0, data.length, ...data]);
+  const whole = Buffer.concat([message, opt]);
+  whole.writeUInt16BE(1, 10);
+  if (extendedRcode === 1) whole.writeUInt8((whole[3] ?? 0) | 7, 3);
+  return new Uint8Array(whole);
+}
 
 describe("a question over UDP", () => {
   test("has its own random port and id", async () => {
@@ -37,6 +54,47 @@ describe("a question over UDP", () => {
     const names = server.asked.map(({ message, query }) => message.toString("latin1", 12, 12 + query.name.length));
     expect(new Set(names).size).toBe(5);
     expect(new Set(names.map((name) => name.toLowerCase())).size).toBe(1);
+  });
+
+  test("carries a cookie if the server is to have one, and only answers with that cookie count once the server knows it", async () => {
+    const serverPart = "0102030405060708";
+    let mood: "repeats" | "forgets" | "forged first" | "badcookie" = "repeats";
+    const sent: string[] = [];
+    const script = (asked: Asked): Action => {
+      const cookie = cookieOf(asked.message);
+      if (asked.transport === "tcp") return addresses(asked, "192.0.2.2");
+      sent.push(cookie);
+      const right = {
+        kind: "reply",
+        message: withCookie(addressMessage(asked.query, ["192.0.2.1"]), cookie.slice(0, 16) + serverPart, 0),
+      } as const;
+      if (mood === "repeats") return right;
+      if (mood === "forgets") return addresses(asked, "203.0.113.66");
+      const forged = withCookie(addressMessage(asked.query, ["203.0.113.66"]), `ffffffffffffffff${serverPart}`, 0);
+      if (mood === "forged first") return { kind: "all", actions: [{ kind: "reply", message: forged }, right] };
+      return { kind: "reply", message: withCookie(addressMessage(asked.query, []), `${cookie.slice(0, 16)}1111111122222222`, 1) };
+    };
+    const { upstream } = await site(udp, script, { changes: { cookies: true } });
+    const ask = async () => addressTexts(await upstream.exchange(question, errand()));
+    expect(await ask()).toEqual(["192.0.2.1"]);
+    mood = "forged first";
+    expect(await ask()).toEqual(["192.0.2.1"]);
+    mood = "forgets";
+    expect(await ask()).toEqual(["192.0.2.2"]);
+    mood = "badcookie";
+    expect(await ask()).toEqual(["192.0.2.2"]);
+    mood = "repeats";
+    expect(await ask()).toEqual(["192.0.2.1"]);
+    const [first = ""] = sent;
+    expect(first).toMatch(/^[0-9a-f]{16}$/);
+    expect(sent.slice(1)).toEqual([...Array(3).fill(first + serverPart), `${first}1111111122222222`]);
+  });
+
+  test("of a server that knows no cookies is answered as any other", async () => {
+    const { upstream, server } = await site(udp, (asked) => addresses(asked, "192.0.2.1"), { changes: { cookies: true } });
+    for (let count = 0; count < 3; count++)
+      expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.1"]);
+    expect(server.asked.map(({ transport }) => transport)).toEqual(["udp", "udp", "udp"]);
   });
 
   test("is sent again after 1 s of silence, byte for byte, and no more once it is answered", async () => {
