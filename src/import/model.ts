@@ -68,6 +68,9 @@ export interface ServerGroup {
   readonly asksFrom: readonly string[];
   /** Asked when every server has failed. */
   readonly fallback: ServerGroup | null;
+  /** Addresses that its answers may have alone, and those that are taken out. */
+  readonly accept?: readonly string[];
+  readonly drop?: readonly string[];
   readonly place: Place;
 }
 

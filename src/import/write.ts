@@ -428,6 +428,8 @@ class Writer {
       group.asksFrom,
       ecs,
       asked.drop,
+      group.accept,
+      group.drop,
       asked.fallback,
       asked.afterMs,
     ]);
@@ -449,7 +451,8 @@ class Writer {
       ...(group.volatile ? { volatile: true } : {}),
       ...some("asksFrom", group.asksFrom),
       ...(ecs === null ? {} : { ecs }),
-      ...some("drop", this.#networks(asked.drop, "dropped")),
+      ...some("accept", group.accept ?? []),
+      ...some("drop", [...(group.drop ?? []), ...this.#networks(asked.drop, "dropped")]),
     };
     const wanted = group.name.replace(/^(fast_)?forward[_-]/, "");
     const taken = new Set([...this.#groups.values()].map(({ name }) => name));

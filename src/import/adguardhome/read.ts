@@ -251,11 +251,18 @@ class Reader {
   #privatePtr(): readonly ModelRule[] {
     const item = childOf(this.#dns, "local_ptr_upstreams", "private_upstreams");
     const isUsed = textAt(this.#dns, "use_private_ptr_resolvers") !== "false";
-    if (!isUsed) return [];
-    const servers = this.#servers(textsOf(item));
-    if (servers.length === 0) return [];
     const place = item?.place ?? this.#place;
     const condition = { ...forNames(namesOf(PRIVATE_ZONES)), types: [12] };
+    if (!isUsed) return [decide(condition, answered("nxdomain", place), place, "private-ptr")];
+    const servers = this.#servers(textsOf(item));
+    if (servers.length === 0) {
+      this.#findings.add(
+        "changed",
+        place,
+        "PTR of private addresses was asked of the resolvers of the host: here it goes where the other names of the house go, or is answered here",
+      );
+      return [];
+    }
     return [decide(condition, askGroup(serverGroup("router", servers, place, { volatile: true })), place, "private-ptr")];
   }
 

@@ -23,6 +23,7 @@ import {
   namesOf,
   type Outcome,
   type Place,
+  type ServerGroup,
   type SourceServer,
 } from "../model.ts";
 import { askGroup, readServer, serverGroup, shownServer } from "../servers.ts";
@@ -65,6 +66,9 @@ interface Member {
   readonly proxy: string | null;
   readonly isFallback: boolean;
   readonly ecs: string | null;
+  /** Whether addresses of `blacklist-ip` are taken out of its answers, and all but those of `whitelist-ip`. */
+  readonly drops: boolean;
+  readonly accepts: boolean;
 }
 
 class Reader {
@@ -80,7 +84,10 @@ class Reader {
   readonly #hosts: Host[] = [];
   readonly #listen: string[] = [];
   readonly #bogus: string[] = [];
-  readonly #poison: string[] = [];
+  readonly #blacklist: string[] = [];
+  readonly #whitelist: string[] = [];
+  /** Taken out of the answers of every server. */
+  readonly #ignored: string[] = [];
   readonly #typeRules: ModelRule[] = [];
   readonly #answers: Record<string, string> = {};
   readonly #lines: { readonly key: string; readonly rest: string; readonly tree: Tree; readonly place: Place }[] = [];
@@ -135,6 +142,7 @@ class Reader {
   }
 
   meaning(): Meaning {
+    for (const line of this.#lines) this.#addressFilter(line.key, line.rest);
     for (const line of this.#lines) this.#line(line.key, line.rest, line.tree, line.place);
     const place = { file: this.#file, line: 1 };
     const fallback = this.#outcome("", place);
@@ -163,7 +171,7 @@ class Reader {
       rules: [...this.#typeRules, ...trees, ...this.#treeRules(this.#root, null, fallback, null)],
       hosts: [...this.#hosts, ...this.#addressHosts()],
       bootstrap: [...this.#bootstrap],
-      poison: { ...NO_NETWORKS, networks: this.#poison },
+      poison: NO_NETWORKS,
       bogus: { ...NO_NETWORKS, networks: this.#bogus },
       settings: {
         ...(this.#listen.length === 0 ? {} : { listen: { dns: this.#listen, http: [] } }),
@@ -210,20 +218,14 @@ class Reader {
         this.#bogus.push(...networkOf(first));
         break;
       case "blacklist-ip":
-        this.#findings.add(
-          "changed",
-          place,
-          "answers with this address are void for every group, not only for servers with `-blacklist-ip`",
-        );
-        this.#poison.push(...networkOf(first));
-        break;
       case "whitelist-ip":
       case "ignore-ip":
-        this.#findings.add(
-          "risk",
-          place,
-          `\`${key} ${first}\`: addresses of answers are not filtered by group; forged ones are known by \`poison\` and \`compare\` alone`,
-        );
+        if (networkOf(first).length === 0)
+          this.#findings.add(
+            "risk",
+            place,
+            `\`${key} ${first}\`: it is no network, and addresses of answers are not filtered by it`,
+          );
         break;
       case "ip-alias":
       case "ip-rules":
@@ -245,6 +247,31 @@ class Reader {
     }
   }
 
+  #addressFilter(key: string, rest: string): void {
+    const lists: Readonly<Record<string, string[]>> = {
+      "blacklist-ip": this.#blacklist,
+      "whitelist-ip": this.#whitelist,
+      "ignore-ip": this.#ignored,
+    };
+    lists[key]?.push(...networkOf(flagsOf(rest).words[0] ?? ""));
+  }
+
+  /** Filters of addresses belong to servers there, and to groups here. */
+  #filtersOf(members: readonly Member[], shown: string, place: Place): Pick<ServerGroup, "accept" | "drop"> {
+    const filter = (key: "drops" | "accepts", networks: readonly string[]): readonly string[] => {
+      const having = members.filter((member) => member[key]);
+      if (having.length === 0 || networks.length === 0) return [];
+      if (having.length < members.length)
+        this.#findings.add(
+          "risk",
+          place,
+          `some servers of \`${shown}\` have \`-${key === "drops" ? "blacklist" : "whitelist"}-ip\`: their answers are not filtered; make a group of them`,
+        );
+      return having.length < members.length ? [] : networks;
+    };
+    return { accept: filter("accepts", this.#whitelist), drop: [...filter("drops", this.#blacklist), ...this.#ignored] };
+  }
+
   #emptyTypes(written: string, place: Place): void {
     const types = written.split(/[\s,|]+/).flatMap((each) => typeNumber(each) ?? []);
     if (types.length > 0) this.#typeRules.push(decide({ ...ANYTHING, types }, answered("nodata", place), place));
@@ -259,10 +286,10 @@ class Reader {
       if ("server" in read) this.#bootstrap.add(read.server.url);
       return;
     }
-    for (const name of ["whitelist-ip", "set-mark", "interface"])
+    for (const name of ["set-mark", "interface"])
       if (flags.has(name))
         this.#findings.add(
-          name === "whitelist-ip" ? "risk" : "left",
+          "left",
           place,
           `\`-${name}\` of the server \`${shownServer(written)}\`: nothing here corresponds to it`,
         );
@@ -279,7 +306,14 @@ class Reader {
       const group = this.#groups.get(name) ?? { members: new Map<string, Member>(), place };
       this.#groups.set(name, group);
       if ("server" in read && proxy !== "")
-        group.members.set(read.server.url, { server: read.server, proxy, ecs, isFallback: flags.has("fallback") });
+        group.members.set(read.server.url, {
+          server: read.server,
+          proxy,
+          ecs,
+          isFallback: flags.has("fallback"),
+          drops: flags.has("blacklist-ip"),
+          accepts: flags.has("whitelist-ip"),
+        });
     }
   }
 
@@ -302,7 +336,11 @@ class Reader {
     if (subnets.size > 1)
       this.#findings.add("changed", group.place, `servers of \`${shown}\` have different subnets: the first is sent to all`);
     return askGroup(
-      serverGroup(shown, servers(main.length === 0 ? spare : main), group.place, { proxy, fallback }),
+      serverGroup(shown, servers(main.length === 0 ? spare : main), group.place, {
+        proxy,
+        fallback,
+        ...this.#filtersOf(members, shown, group.place),
+      }),
       [...subnets][0] ?? null,
     );
   }
