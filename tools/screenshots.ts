@@ -31,6 +31,10 @@ async function openInsisted(page: Page): Promise<void> {
   await page.locator(".list a.row", { hasText: "page.example.cn" }).click();
   await page.locator(".query-view .facts").waitFor();
   await page.locator("input[type=radio]").first().check();
+  // With its proof, which takes some seconds.
+  const apply = page.locator(".edit-preview button.primary:enabled");
+  await apply.waitFor({ timeout: 40_000 });
+  await apply.scrollIntoViewIfNeeded();
 }
 
 const SHOTS: readonly Shot[] = [

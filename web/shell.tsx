@@ -7,6 +7,7 @@ import { go, goBack, route } from "./navigation.ts";
 import { HealthWord, useHealth } from "./pages/health.tsx";
 import { Home } from "./pages/home.tsx";
 import { Dialog } from "./parts/dialog.tsx";
+import { useIsPhone } from "./parts/is-phone.ts";
 import { Pauses } from "./pauses.tsx";
 import { ASK, CONFIG, QUERIES, type Route, urlOf } from "./routes.ts";
 import { SignIn } from "./sign-in.tsx";
@@ -72,7 +73,7 @@ export function Shell() {
             {words().pages[each]}
           </a>
         ))}
-        <button type="button" class="phone" onClick={() => setDialog("more")}>
+        <button type="button" class={isOnBar(page) ? "phone" : "phone here"} onClick={() => setDialog("more")}>
           {words().shell.more}
         </button>
         <div class="desktop rail-end">
@@ -108,6 +109,10 @@ export function Shell() {
       {signInNeeded.value ? <SignIn /> : null}
     </>
   );
+}
+
+function isOnBar(page: PageName | null): boolean {
+  return page === null || PLACES.findIndex(([each]) => each === page) < ON_THE_BAR;
 }
 
 /** The key after `g`: before any view sees it. */
@@ -152,6 +157,7 @@ function View({ page }: { readonly page: PageName | null }) {
 }
 
 function NameBox({ box }: { readonly box: { current: HTMLInputElement | null } }) {
+  const isPhone = useIsPhone();
   return (
     <search class="name-box">
       <form
@@ -171,7 +177,7 @@ function NameBox({ box }: { readonly box: { current: HTMLInputElement | null } }
           autocapitalize="off"
           spellcheck={false}
           aria-label={words().shell.nameBox}
-          placeholder={words().shell.nameBox}
+          placeholder={isPhone ? words().ask.name : words().shell.nameBox}
         />
       </form>
     </search>

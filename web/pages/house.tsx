@@ -1,5 +1,5 @@
 import type { ComponentType } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { CallError, call } from "../api/call.ts";
 import type { ListView, UpstreamGroup } from "../api/calls.ts";
 import { useCall } from "../api/use-call.ts";
@@ -27,9 +27,12 @@ const PARTS: Readonly<Record<HousePart, ComponentType>> = {
 export function House() {
   const part = route.value?.page === "house" ? route.value.part : "upstreams";
   const Part = PARTS[part];
+  const tabs = useRef<HTMLElement>(null);
+  // On a phone the tabs are wider than the window.
+  useEffect(() => tabs.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }), [part]);
   return (
     <section class="house">
-      <nav class="tabs" aria-label={words().pages.house}>
+      <nav ref={tabs} class="tabs" aria-label={words().pages.house}>
         {HOUSE_PARTS.map((each) => (
           <a
             key={each}

@@ -35,7 +35,11 @@ export function Problems() {
   });
   const isOpen = ({ state }: Trouble) => state !== "muted" && state !== "fixed";
   const problems = (data?.problems ?? []).filter((problem) => shown === "all" || isOpen(problem));
-  const open = data?.problems.find((problem) => problem.id === id) ?? null;
+  // What the user looks at stays, with what was done there, also where a list comes without it.
+  const seen = useRef<Trouble | null>(null);
+  const found = data?.problems.find((problem) => problem.id === id) ?? null;
+  if (found !== null || seen.current?.id !== id) seen.current = found;
+  const open = seen.current;
   return (
     <section class={id === null ? "queries" : "queries with-picture problems"}>
       <div class="queries-list">
