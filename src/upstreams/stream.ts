@@ -42,6 +42,8 @@ interface StreamRequest {
   readonly settle: Settle<Answer>;
   /** How often the request has moved to another connection. */
   moves: number;
+  /** Whether the request has left a connection that was silent. It does so once: else a slow server would get it again and again. */
+  hasLeftSilence: boolean;
   /** Takes the request off its connection. */
   cancel: () => void;
 }
@@ -55,6 +57,8 @@ export class StreamServer implements Upstream {
   readonly #pending: PendingRequests;
   readonly #edns: EdnsSupport;
   readonly #connections = new Set<StreamConnection>();
+  /** Whether the server has answered on any connection. */
+  #hasAnswered = false;
 
   constructor(server: ServerOptions, { clock }: ServerContext, dialer: Dialer) {
     this.label = server.label;
@@ -69,7 +73,7 @@ export class StreamServer implements Upstream {
     return this.#edns.ask((edns) =>
       noteAttempt(options, this.#subject, () =>
         this.#pending.run<Answer>(options.signal, (settle) => {
-          const request: StreamRequest = { question, edns, settle, moves: 0, cancel: () => undefined };
+          const request: StreamRequest = { question, edns, settle, moves: 0, hasLeftSilence: false, cancel: () => undefined };
           this.#send(request);
           return () => request.cancel();
         }),
@@ -101,6 +105,10 @@ export class StreamServer implements Upstream {
       clock: this.#subject.clock,
       padded: this.encrypted,
       dial: (signal) => this.#dialer.open(this.encrypted ? TLS_ALPN : null, signal),
+      isProven: () => this.#hasAnswered,
+      onAnswer: () => {
+        this.#hasAnswered = true;
+      },
       resend: (request) => this.#send(request),
       onEnd: () => this.#connections.delete(connection),
     });
@@ -115,6 +123,9 @@ interface StreamConnectionOptions {
   /** Whether to pad queries: on encrypted connections. */
   readonly padded: boolean;
   readonly dial: (signal: AbortSignal) => Promise<Socket>;
+  /** Whether the server has answered before, be it on another connection. */
+  readonly isProven: () => boolean;
+  readonly onAnswer: () => void;
   /** Moves a request that this connection has lost to another connection. */
   readonly resend: (request: StreamRequest) => void;
   /** Called once, when the connection takes no more requests and has none left. */
@@ -125,7 +136,7 @@ interface StreamConnectionOptions {
  * One connection. Queries are sent at once and answered in any order (RFC 7766 §6.2.1.1, §7). Ids are random and unique on the connection; the
  * id of an abandoned request stays taken, so its late answer cannot reach another request. When a connection that has carried an answer
  * breaks or stalls, its requests move to another one: most likely the server closed it while they were on their way. On a connection that
- * never worked they fail.
+ * never worked they fail when it breaks, and move from it when it stalls if the server has answered on another one.
  */
 class StreamConnection {
   readonly #options: StreamConnectionOptions;
@@ -217,6 +228,7 @@ class StreamConnection {
     // Bytes alone prove nothing: where the framing is lost they go on to come, and no answer is ever whole.
     this.#watch.noteReceived();
     this.#hasAnswered = true;
+    this.#options.onAnswer();
     this.#requests.delete(id);
     if (request === null) return;
     this.#waiting -= 1;
@@ -240,12 +252,14 @@ class StreamConnection {
     else this.#end(new UpstreamError("closed", this.#options.label, "retired"));
   }
 
-  // RFC 7766 §6.2.4 allows the requests of a lost connection to be sent again. Here they also leave a connection that seems lost.
+  // RFC 7766 §6.2.4 allows the requests of a lost connection to be sent again. Here they also leave a connection that seems lost, or that a busy
+  // server took and never reads.
   #stall(): void {
     this.#isRetired = true;
-    if (this.#hasAnswered) {
+    if (this.#options.isProven()) {
       for (const [id, request] of this.#requests) {
-        if (request === null || request.moves > 0) continue;
+        if (request === null || request.hasLeftSilence) continue;
+        request.hasLeftSilence = true;
         this.#requests.set(id, null);
         this.#waiting -= 1;
         this.#move(request);

@@ -6,12 +6,14 @@ import { MAX_MEMBER_IN_FLIGHT } from "../../../src/upstreams/member.ts";
 import { openServer } from "../../../src/upstreams/server.ts";
 import { fakeClock } from "../../support/fake-clock.ts";
 import { addresses, close, questionFor, silence } from "../messages.ts";
-import { type Asked, scriptedServer, testCertificate, testKey } from "../scripted-server.ts";
+import { type Action, type Asked, scriptedServer, testCertificate, testKey } from "../scripted-server.ts";
 import { addressTexts, contextWith, errand, site, until, type Way } from "./set-up.ts";
 
 const tcp: Way = { title: "tcp", server: "dns", protocol: "tcp", method: "GET", proxy: null };
 const tls: Way = { title: "tls", server: "tls", protocol: "tls", method: "GET", proxy: null };
 const question = questionFor("www.example");
+
+const all = (...actions: Action[]): Action => ({ kind: "all", actions });
 
 describe.each([tcp, tls])("connections by $title", (way) => {
   test("carry 128 questions each, with different ids", async () => {
@@ -82,6 +84,21 @@ describe.each([tcp, tls])("connections by $title", (way) => {
     expect(trip.attempts).toHaveLength(1);
     expect(server.asked.map(({ connection }) => connection)).toEqual([1, 1, 2]);
     await until(() => server.open === 1);
+  });
+
+  test("that are taken and never read cost no question, if the server has answered on another one", async () => {
+    const clock = fakeClock();
+    const script = (asked: Asked) => {
+      if (asked.connection === 2) return silence;
+      return asked.serial === 1 ? all(addresses(asked, "192.0.2.1"), close) : addresses(asked, "192.0.2.3");
+    };
+    const { upstream, server } = await site(way, script, { clock });
+    await upstream.exchange(question, errand());
+    await until(() => server.open === 0);
+    const exchange = upstream.exchange(question, errand());
+    await until(() => server.asked.length === 2);
+    await clock.advance(1500);
+    expect(addressTexts(await exchange)).toEqual(["192.0.2.3"]);
   });
 
   test("on which bytes come that are no messages get no more questions", async () => {
