@@ -10,7 +10,7 @@ import { reportLists, type SourceReport } from "../lists/load.ts";
 import { milliseconds } from "../log/text.ts";
 import { ownHostsPath } from "../server/host-overrides.ts";
 import { ROOT_SERVERS } from "../upstreams/probes.ts";
-import { type Attempt, UpstreamError } from "../upstreams/upstream.ts";
+import { type Attempt, UpstreamError, type UpstreamFailure } from "../upstreams/upstream.ts";
 import { ageText, endpointToAsk, type Terminal } from "./invocation.ts";
 
 /** How long a group may take to answer the question that measures it. */
@@ -42,7 +42,7 @@ export async function greet(app: App, path: string | null, terminal: Terminal): 
   const groups = await Promise.all(config.upstreams.groups.map(({ name }) => measure(app, name)));
   show(
     "Groups",
-    groups.map(({ name, text, well }) => [name, text, undefined, well ? "green" : "red"]),
+    groups.map(({ name, text, hint, well }) => [name, text, hint, well ? "green" : "red"]),
   );
   terminal.out("\n");
 }
@@ -103,8 +103,19 @@ function sourceText(source: SourceReport): string {
 interface Measured {
   readonly name: string;
   readonly text: string;
+  /** What to do where the group does not answer. */
+  readonly hint?: string;
   readonly well: boolean;
 }
+
+/** By what the last server tried came to. */
+const HINTS: Partial<Readonly<Record<UpstreamFailure, string>>> = {
+  bootstrap: "the servers of `bootstrap` know no address for its name: name others there, or write `addresses` beside the URL",
+  tls: "its certificate is not believed: is the clock of this machine right, and the name in the URL? A private authority goes into `ca`",
+  proxy: "the proxy refuses or does not run: look at `proxy` of the group",
+  refused: "nothing listens at that port: is the address right?",
+};
+const UNREACHED = "is this machine's network up, and does a firewall let the server's port through? Queries go on being tried";
 
 /** Asks a group once. Never rejects. */
 async function measure(app: App, name: string): Promise<Measured> {
@@ -120,6 +131,7 @@ async function measure(app: App, name: string): Promise<Measured> {
     if (!(error instanceof UpstreamError) && !signal.aborted) throw error;
     const failed = attempts.map(({ server, failure }) => `${server}: ${failure ?? "no good answer"}`);
     const reason = signal.aborted ? `nothing came within ${MEASURE_MS / 1000} s` : failed.join(", ");
-    return { name, text: `does not answer (${reason})`, well: false };
+    const last = attempts.findLast(({ failure }) => failure !== null)?.failure;
+    return { name, text: `does not answer (${reason})`, hint: HINTS[last ?? "timeout"] ?? UNREACHED, well: false };
   }
 }

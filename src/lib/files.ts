@@ -74,6 +74,9 @@ const MAY_WRITE = `give user ${process.getuid?.() ?? "of this process"} the righ
 const WRITE_FIXES: readonly (readonly [code: string, fix: string])[] = [
   ["EACCES", MAY_WRITE],
   ["EPERM", MAY_WRITE],
+  // As the query log tells the refusals of SQLite (`log/database.ts`).
+  ["the file cannot be", MAY_WRITE],
+  ["the disk is full", "make room on the disk, or keep fewer queries (`log.queries.max`)"],
   ["EROFS", "mount a folder there that can be written to, or name another place in `cache.file` and `log.queries.store`"],
   ["ENOSPC", "make room on the disk, or keep fewer queries (`log.queries.max`)"],
 ];

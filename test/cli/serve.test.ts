@@ -239,6 +239,9 @@ describe("a reload by signal", () => {
     writeFileSync(join(where, "fenliu.yaml"), yamlWith(9));
     const terminal = testTerminal(where);
     const running = run(["serve"], terminal);
+    // The command is loaded first.
+    await until(terminal.takesReloads);
+    expect(terminal.written.err).not.toContain("Fenliu is answering");
     terminal.reload();
     await until(() => terminal.written.err.includes('"reloaded"'));
     terminal.stop();
@@ -303,7 +306,9 @@ expect: [{ name: www.page.example, upstream: main }]
   expect(out).toContain(join(where, "data"));
   expect(out).toMatch(/ads +1 entries, 0 min old/);
   expect(out).toMatch(/main +127\.0\.0\.1:\d+ answers after \d/);
-  expect(out).toMatch(/dead +does not answer \(tcp:\/\/127\.0\.0\.1:1: refused/);
+  expect(out).toMatch(
+    /dead +does not answer \(tcp:\/\/127\.0\.0\.1:1: refused.*\n +nothing listens at that port: is the address right\?\n/,
+  );
   expect(site.terminal.written.err).not.toContain("Fenliu is answering");
 });
 

@@ -9,6 +9,8 @@ export interface TestTerminal extends Terminal {
   readonly written: { out: string; err: string };
   stop(): void;
   reload(): void;
+  /** Whether a command has said what a reload does. */
+  takesReloads(): boolean;
 }
 
 /** @param where the folder that the command is started in; by default an empty one. */
@@ -31,6 +33,7 @@ export function testTerminal(where = directory()): TestTerminal {
     configDirectories: [where],
     untilStopped: () => stopped.promise,
     onReload: (reload) => void reloaders.push(reload),
+    takesReloads: () => reloaders.length > 0,
     stop: () => stopped.resolve("SIGTERM"),
     reload: () => {
       for (const reload of reloaders) reload();

@@ -1,7 +1,7 @@
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { readIfThere, replaceFile } from "../../src/lib/files.ts";
+import { explainWriteError, readIfThere, replaceFile } from "../../src/lib/files.ts";
 import { directory } from "../support/files.ts";
 
 test("a file that cannot be written whole leaves the one before, and nothing beside it", async () => {
@@ -26,4 +26,12 @@ test("a file that is not there is null, one that is too large an error", async (
   expect((await readIfThere(join(folder, "ten"), 10))?.toString()).toBe("0123456789");
   await expect(readIfThere(join(folder, "ten"), 9)).rejects.toThrow("too large");
   await expect(readIfThere(folder, 1e9)).rejects.toThrow("EISDIR");
+});
+
+test.each([
+  ["EACCES: permission denied, mkdir '/data'", "the right to write there"],
+  ["the file cannot be opened", "the right to write there"],
+  ["the disk is full", "make room on the disk"],
+])("the reason %s comes with what to do", (reason, fix) => {
+  expect(explainWriteError(reason)).toMatch(new RegExp(`^${reason.replace(/[^\\w ]/g, ".")}; fix: .*${fix}`));
 });
