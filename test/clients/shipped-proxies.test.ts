@@ -51,7 +51,9 @@ ${QUIET}`;
     const file = join(scene.folder, "traefik.yaml");
     writeFileSync(file, traefikSite(cert, key));
     const entry = `--entryPoints.websecure.address=127.0.0.1:${ports.traefik}`;
-    await scene.add(start("traefik", [entry, `--providers.file.filename=${file}`], () => acceptsTcp(ports.traefik)));
+    // It listens before it knows a route.
+    const isRouted = async () => ((await fetchStatus("traefik", "127.0.0.5")).startsWith("200 ") ? true : null);
+    await scene.add(start("traefik", [entry, `--providers.file.filename=${file}`], isRouted));
   }
 });
 
@@ -103,11 +105,19 @@ function traefikSite(cert: string, key: string): string {
   return `${site}\ntls:\n  certificates: [{ certFile: ${cert}, keyFile: ${key} }]\n`;
 }
 
+function urlOf(proxy: Proxy, path = ""): string {
+  return `https://localhost:${ports[proxy]}/dns-query${path}?dns=${questionBytes("nas.lan").toString("base64url")}`;
+}
+
+/** Asks as the client of that address. @returns the status and the size of the body. */
+async function fetchStatus(proxy: Proxy, from: string, path = ""): Promise<string> {
+  const shown = ["-o", "/dev/null", "-w", "%{http_code} %{size_download}"];
+  return (await run("curl", ["-sk", ...shown, "--interface", from, urlOf(proxy, path)])).stdout;
+}
+
 describe.each(PROXIES.filter((name) => isThere[name]))("the shipped configuration of %s", (proxy) => {
-  const url = (path = "") =>
-    `https://localhost:${ports[proxy]}/dns-query${path}?dns=${questionBytes("nas.lan").toString("base64url")}`;
-  const status = async (from: string, path = ""): Promise<string> =>
-    (await run("curl", ["-sk", "-o", "/dev/null", "-w", "%{http_code} %{size_download}", "--interface", from, url(path)])).stdout;
+  const url = () => urlOf(proxy);
+  const status = (from: string, path = "") => fetchStatus(proxy, from, path);
 
   test("hands on the client's address: one client is served, another refused", async () => {
     const [served, refused] = [await status("127.0.0.5"), await status("127.0.0.6")];
