@@ -533,7 +533,12 @@ class Writer {
       const { name, wildcard, cname, others, opens, place } = host;
       const key = wildcard ? `*.${name}` : name;
       records.set(key, writtenRecord(host));
-      const note = cname === null && others === "nodata" && opens !== "all" ? "; types without a record are empty" : "";
+      const isAddress = cname === null && opens !== "all";
+      const note = !isAddress
+        ? ""
+        : others === "nodata"
+          ? "; types without a record are empty"
+          : "; other addresses in hints of its HTTPS records are taken out";
       this.#findings.add("carried", place, `\`${key}\` is in \`hosts.records\`${note}`);
     }
     return records.size === 0 ? {} : { hosts: { records: Object.fromEntries(records) } };

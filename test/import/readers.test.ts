@@ -277,6 +277,11 @@ describe("dnsmasq", () => {
     });
   });
 
+  test("what becomes of the hints of a name with an address is told", async () => {
+    const outcome = await dnsmasq("address=/box.example/10.0.0.5\n");
+    expect(outcome.told("carried")).toContain("`box.example` is in `hosts.records`; other addresses in hints of its HTTPS records");
+  });
+
   test("a long file of one server becomes a list, and longer names of others win", async () => {
     const lines = Array.from({ length: 250 }, (_, index) => `server=/n${index}.example/119.29.29.29\n`).join("");
     const outcome = await dnsmasq("conf-dir=conf.d,*.conf\n", {
