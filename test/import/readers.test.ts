@@ -279,7 +279,9 @@ describe("dnsmasq", () => {
 
   test("what becomes of the hints of a name with an address is told", async () => {
     const outcome = await dnsmasq("address=/box.example/10.0.0.5\n");
-    expect(outcome.told("carried")).toContain("`box.example` is in `hosts.records`; other addresses in hints of its HTTPS records");
+    expect(outcome.told("carried")).toContain(
+      "`box.example` is in `hosts.records`; other addresses in hints of its HTTPS records",
+    );
   });
 
   test("a long file of one server becomes a list, and longer names of others win", async () => {
@@ -429,6 +431,17 @@ describe("chinadns-ng", () => {
     });
     const first = await chinadns("chnlist-first\n");
     await expectDecisions(first, { "both.baidu.example": "china" });
+  });
+
+  test("AAAA is emptied for names that have the tag, not for those that a group holds before", async () => {
+    const files = { ...FILES, "own.txt": "google.example\n" };
+    const outcome = await chinadns(
+      "bind-port 65353@udp\nno-ipv6 tag:gfw\ngroup own\ngroup-dnl own.txt\ngroup-upstream 9.9.9.9\n",
+      files,
+    );
+    await expectDecisions(outcome, { "google.example AAAA": "own", "both.baidu.example AAAA": "nodata" });
+    const first = await chinadns("no-ipv6 tag:gfw\nchnlist-first\n");
+    await expectDecisions(first, { "both.baidu.example AAAA": "china", "google.example AAAA": "nodata" });
   });
 
   test("a default tag decides names that are in no list; no file is written without the addresses of the kernel's set", async () => {

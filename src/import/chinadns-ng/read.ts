@@ -80,7 +80,8 @@ class Reader {
         !["china-dns", "trust-dns", "gfwlist-file", "chnlist-file", "no-ipv6", "filter-qtype", "noip-as-chnip"].includes(key)
       )
         this.#findings.add("left", at, `\`${key}\`: nothing here corresponds to it`);
-    const port = this.#value("bind-port")?.value ?? "65353";
+    // `65353@udp` listens over UDP alone.
+    const port = (this.#value("bind-port")?.value ?? "65353").replace(/@.*$/, "");
     const address = this.#value("bind-addr")?.value ?? "127.0.0.1";
     return {
       origin: "chinadns-ng",
@@ -179,8 +180,20 @@ class Reader {
         return [];
       }
       const lists = tags.flatMap((tag) => this.#lists(tag.replace(/^tag:/, "")));
-      const condition = tags.length === 0 ? ANYTHING : forNames({ patterns: [], lists });
+      // A name has the tag of the first that holds it.
+      const isFirst = (tag: string) => (tag === "chn") === this.#has("chnlist-first");
+      const inner = ["gfw", "chn"].filter((tag) => isFirst(tag) && !tags.includes(`tag:${tag}`) && !tags.includes(tag));
+      const before = [...this.#groupLists(), ...inner.flatMap((tag) => this.#lists(tag))];
+      const condition = tags.length === 0 ? ANYTHING : forNames({ patterns: [], lists }, { patterns: [], lists: before });
       return [modify(condition, { ipv6: "nodata" }, place)];
+    });
+  }
+
+  #groupLists(): readonly ListFile[] {
+    let group = "";
+    return this.#lines.flatMap(({ key, value, place }) => {
+      if (key === "group") group = value;
+      return key === "group-dnl" ? partsOf(value, place).map(({ text }) => this.#list(text, group, place)) : [];
     });
   }
 
