@@ -174,6 +174,31 @@ describe("while it serves", () => {
     expect(await site.ask("n1.example")).toMatchObject(blocked);
   });
 
+  test("a list that is held for its size is taken when a person says so; one that breaks an expectation is not", async () => {
+    const server = await web({ "/a": tagged(list10) });
+    const rest = "expect: [{ name: n0.example, rule: ads }]";
+    const site = await siteWith({
+      yaml: yamlFor({ list: `domains: "${server.url}/a", refresh: 1h`, rest }),
+      upstreams,
+      admin: true,
+    });
+    await reported(site, { message: RENEWED, server });
+    const refresh = async (query: string) => {
+      const headers = { "content-type": "application/json" };
+      const response = await site.api(`lists/ads/refresh${query}`, { method: "POST", headers });
+      return { status: response.status, text: await response.text() };
+    };
+    server.serve("/a", "n0.example\n");
+    expect(await refresh("")).toMatchObject({ status: 502, text: expect.stringContaining("it shrank from 10 entries to 1") });
+    expect(await (await site.api("health")).text()).toContain("health.listHeld");
+    expect(await refresh("?accept=true")).toMatchObject({ status: 200 });
+    expect(await site.ask("n0.example")).toMatchObject(blocked);
+    expect(await (await site.api("health")).text()).toContain("health.wellAgainSoon");
+    server.serve("/a", "n99.example\n");
+    expect(await refresh("?accept=true")).toMatchObject({ status: 502, text: expect.stringContaining("expected rule ads") });
+    expect(await site.ask("n0.example")).toMatchObject(blocked);
+  });
+
   test("a source that is down is tried again after longer and longer waits, and changes nothing", async () => {
     const down: Page = (_, response) => void response.writeHead(503).end();
     const server = await web({ "/a": tagged(list10) });
