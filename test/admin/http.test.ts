@@ -13,6 +13,7 @@ describe("methods", () => {
       if (method !== "GET") continue;
       const called =
         path
+          .replace("lists/{name}", "lists/cn")
           .replace("{id}", "5")
           .replace("{name}", "nas.lan")
           .replace("{before}", "0c41b2aa97d3")
@@ -65,6 +66,7 @@ describe("methods", () => {
 const QUERIES: Readonly<Record<string, string>> = {
   "/api/v1/explain": "?name=www.example.com",
   "/api/v1/queries/export": "?format=ndjson",
+  "/api/v1/lists/{name}/lines": "?source=rules/cn-domains.txt&around=3",
 };
 
 describe("paths", () => {
