@@ -94,6 +94,11 @@ export function importConfig(path: string, kind: string | null, options: ImportO
   const file = findFile(path, wanted, place);
   const text = readText(file, place);
   const reader = kind === null ? recognise(text, file) : wanted[0];
+  if (reader === undefined && /^config\s+\S/m.test(text) && /^\s*(option|list)\s/m.test(text))
+    throw new ImportError(
+      { file, line: 1 },
+      "these are settings of OpenWrt: import the file that its service makes of them, such as /var/etc/smartdns/smartdns.conf or /var/etc/dnsmasq.conf.*",
+    );
   if (reader === undefined)
     throw new ImportError({ file, line: 1 }, `this is none of the configurations that are known: ${importKinds().join(", ")}`);
   const findings = new Findings();

@@ -47,6 +47,13 @@ describe("an import that is refused", () => {
     });
   });
 
+  test("settings of OpenWrt: the file that is made of them is named", async () => {
+    expect(await ran(["smartdns"], { smartdns: "config smartdns\n\toption enabled '1'\n" })).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("import the file that its service makes of them, such as /var/etc/smartdns/smartdns.conf"),
+    });
+  });
+
   test("broken YAML: file and line", async () => {
     const { code, out, err, where } = await ran(["easymosdns", "."], { "config.yaml": "plugins:\n  - tag: [a\nservers: {\n" });
     expect({ code, out }).toEqual({ code: 1, out: "" });
