@@ -137,7 +137,7 @@ export class Lowering {
   #action(outcome: Outcome): Action | null {
     switch (outcome.kind) {
       case "ask":
-        return { kind: "upstream", group: asked(outcome) };
+        return { kind: "upstream", group: this.#asked(outcome) };
       case "answer":
         return { kind: "answer", answer: outcome.answer };
       case "nothing":
@@ -153,6 +153,19 @@ export class Lowering {
       default:
         return unreachable(outcome);
     }
+  }
+
+  #asked({ group, ecs }: Ask): AskedGroup {
+    const spare = group.fallback;
+    if (spare === null) return { group, ecs, drop: [], fallback: null, afterMs: null };
+    // Where the source names it beside the servers, it is asked when they are silent.
+    this.#reportFallback(group, spare, { afterMs: null, place: spare.place });
+    this.#findings.add(
+      "changed",
+      spare.place,
+      `an answer SERVFAIL or REFUSED of \`${group.name}\` may have counted; here \`${spare.name}\` is asked then`,
+    );
+    return { group, ecs, drop: [], fallback: { group: spare, ecs, drop: [], fallback: null, afterMs: null }, afterMs: null };
   }
 
   #fallback(outcome: Extract<Outcome, { kind: "fallback" }>): Action | null {
@@ -309,7 +322,7 @@ export class Lowering {
   #group(outcome: Outcome): AskedGroup | null {
     switch (outcome.kind) {
       case "ask":
-        return asked(outcome);
+        return this.#asked(outcome);
       case "replace":
         return this.#group(outcome.of);
       case "judge": {
@@ -351,7 +364,7 @@ export class Lowering {
   ): void {
     const [a, b] = [sideOfAll(first.servers), sideOfAll(second.servers)];
     const when = `\`${second.name}\` is asked when every server of \`${first.name}\` has failed${afterMs === null ? "" : `, or after ${afterMs} ms`}`;
-    if (b === "near" && a !== "near")
+    if ((b === "near" || b === "mixed") && a !== b)
       this.#findings.add(
         "risk",
         place,
@@ -409,11 +422,6 @@ export class Lowering {
 /** Equal for what asks the same groups: settings of the answer do not count. */
 function askedKey(outcome: Outcome): string {
   return JSON.stringify(outcome, (key, part: unknown) => (["place", "tag", "modifiers"].includes(key) ? undefined : part));
-}
-
-function asked({ group, ecs }: Ask): AskedGroup {
-  const fallback = group.fallback === null ? null : { group: group.fallback, ecs, drop: [], fallback: null, afterMs: null };
-  return { group, ecs, drop: [], fallback, afterMs: null };
 }
 
 /** A text says why it is not known. */

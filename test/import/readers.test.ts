@@ -178,6 +178,12 @@ describe("AdGuard Home", () => {
     });
   });
 
+  test("servers that stand in are told: here they are asked after a SERVFAIL too", async () => {
+    const outcome = await adguard("  upstream_dns: [10.0.1.119]\n  fallback_dns: [223.5.5.5, 1.1.1.1]\n");
+    expect(outcome.told("risk")).toContain("`fallback` is asked when every server of `upstream` has failed");
+    expect(outcome.told("changed")).toContain("an answer SERVFAIL or REFUSED of `upstream` may have counted");
+  });
+
   test("rewrites come before blocking (22), an exact name beats a wildcard, `A` leaves A to the servers", async () => {
     const filtering =
       "filtering:\n  rewrites:\n    - { domain: nas.example, answer: 10.0.0.5 }\n    - { domain: '*.apps.example', answer: 10.0.0.6 }\n    - { domain: alias.example, answer: nas.example }\n    - { domain: four.example, answer: A }\n    - { domain: free.apps.example, answer: free.apps.example }\nuser_rules: ['||nas.example^']\n";
