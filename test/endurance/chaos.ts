@@ -1,5 +1,5 @@
 /**
- * What a house meets in years, one scene after another: `npm run chaos [-- SCENE… --kills 5 --flood 4000 --every 3]`. Each scene prints what clients saw, and
+ * What a house meets in years, one scene after another: `npm run chaos [-- SCENE… --kills 5 --flood 4000 --rate 2000 --only TEXT --every 3]`. Each scene prints what clients saw, and
  * what breaks a promise of the server; the command ends with 1 if anything did.
  */
 import { execFileSync } from "node:child_process";
