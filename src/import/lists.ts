@@ -60,8 +60,11 @@ export class ImportLists {
     if (isEmpty) findings.add(kind, list.place, `the list \`${list.tag}\`: ${list.path} is empty; ${lost}`);
     // A few domestic names among those that no list knows are shown to nobody who should not see them.
     const lines = use === "near" ? "risk" : kind;
-    // What is no name is asked by nobody.
-    const lostLines = warnings.first.filter(({ reason }) => !reason.includes("domain name"));
+    // What is no name is asked by nobody, unless a star stands for one.
+    const texts = warnings.count === 0 ? [] : bytes.toString("latin1").split("\n");
+    const lostLines = warnings.first.filter(
+      ({ line, reason }) => !reason.includes("domain name") || texts[line - 1]?.includes("*") === true,
+    );
     for (const { line, reason } of lostLines)
       findings.add(lines, { file: list.path, line }, `a line of the list \`${list.tag}\` that cannot be used: ${reason}`);
     if (warnings.count > warnings.first.length)
@@ -160,16 +163,19 @@ function readList({ path, category, kind }: ListFile): ReadList {
   return { ...nothing, domains, problem, isEmpty: domains.size === 0, bytes };
 }
 
-/** `*.x` is nothing in mosdns and what is below x in smartdns; here it is x as well. */
+/** `*.x` is nothing in mosdns and what is below x in smartdns; here it is x as well. `-.x` is x alone in smartdns. */
 function reportWildcards(bytes: Buffer, { tag, path }: ListFile, findings: Findings): void {
   let count = 0;
   runSync(
     eachLine(bytes, (line, number) => {
-      if (!/^(domain:)?[*+]\./.test(spanText(line)) || ++count > 5) return;
+      const text = spanText(line);
+      if (!/^(domain:)?[*+-]\./.test(text) || ++count > 5) return;
       findings.add(
         "leak",
         { file: path, line: number },
-        `\`${spanText(line)}\` of the list \`${tag}\` means less there than here, where it is the whole domain: remove the line, or write what it means`,
+        text.startsWith("-.")
+          ? `\`${text}\` of the list \`${tag}\` is a name alone there, and none here: write \`full:${text.slice(2)}\``
+          : `\`${text}\` of the list \`${tag}\` means less there than here, where it is the whole domain: remove the line, or write what it means`,
       );
     }),
   );

@@ -344,6 +344,19 @@ describe("smartdns", () => {
     expect(outcome.config?.listen.dns.map(({ address }) => address)).toEqual(["::", "0.0.0.0"]);
   });
 
+  test("lines of a set that mean something else here are told", async () => {
+    const files = { "far.list": "search.example\n-.exact.example\n*.below.example\n*mid*.example\n" };
+    const outcome = await runImport("smartdns.conf", {
+      "smartdns.conf":
+        "server 223.5.5.5\nserver 8.8.8.8 -group far -e\ndomain-set -name s -file far.list\nnameserver /domain-set:s/far\n",
+      ...files,
+    });
+    expect(outcome).toMatchObject({ code: 1, text: "" });
+    expect(outcome.told("leak")).toContain("2: `-.exact.example` of the list `s` is a name alone there, and none here");
+    expect(outcome.told("leak")).toContain("3: `*.below.example`");
+    expect(outcome.told("leak")).toContain("4: a line of the list `s` that cannot be used");
+  });
+
   test("a path may be quoted", async () => {
     const outcome = await runImport("smartdns.conf", {
       "smartdns.conf":
