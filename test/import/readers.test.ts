@@ -184,6 +184,12 @@ describe("AdGuard Home", () => {
     expect(outcome.told("changed")).toContain("an answer SERVFAIL or REFUSED of `upstream` may have counted");
   });
 
+  test("domains that do not end are no server of all names", async () => {
+    const outcome = await adguard("  upstream_dns: ['[/search.example/8.8.8.8', 9.9.9.9]\n");
+    expect(outcome).toMatchObject({ code: 1, text: "" });
+    expect(outcome.told("leak")).toContain("`[/search.example/8.8.8.8`: its domains do not end");
+  });
+
   test("rewrites come before blocking (22), an exact name beats a wildcard, `A` leaves A to the servers", async () => {
     const filtering =
       "filtering:\n  rewrites:\n    - { domain: nas.example, answer: 10.0.0.5 }\n    - { domain: '*.apps.example', answer: 10.0.0.6 }\n    - { domain: alias.example, answer: nas.example }\n    - { domain: four.example, answer: A }\n    - { domain: free.apps.example, answer: free.apps.example }\nuser_rules: ['||nas.example^']\n";
@@ -547,6 +553,11 @@ describe("mihomo", () => {
     expect(outcome.config?.upstreams.groups.map(({ proxy }) => proxy?.port ?? null)).toContain(7890);
     const byRules = await mihomo(`  respect-rules: true\n  nameserver: [https://8.8.8.8/dns-query]\n`);
     expect(byRules.code).toBe(1);
+  });
+
+  test("the subnet of some servers of a group is told", async () => {
+    const outcome = await mihomo("  nameserver: ['tls://8.8.4.4', 'https://1.0.0.1/dns-query#ecs=1.2.3.0/24']\n");
+    expect(outcome.told("changed")).toContain("`ecs=1.2.3.0/24` of some servers is sent to all servers of `nameserver`");
   });
 
   test("hosts, rcodes, and the names of the proxies themselves (28)", async () => {

@@ -155,7 +155,9 @@ class Reader {
     const general: SourceLine[] = [];
     for (const { text, ...at } of lines) {
       const [, domains, servers = ""] = /^\[\/(.*)\/\](.*)$/.exec(text) ?? [];
-      if (domains === undefined) general.push({ text, ...at });
+      if (domains === undefined && text.startsWith("[/"))
+        this.#findings.add("leak", at, `\`${text}\`: its domains do not end in \`/]\`, so they would go the way of all others`);
+      else if (domains === undefined) general.push({ text, ...at });
       for (const domain of domains?.toLowerCase().split("/") ?? [])
         byDomain.set(domain, [
           ...(byDomain.get(domain) ?? []),

@@ -108,6 +108,7 @@ class Reader {
     const servers = new Map<string, SourceServer>();
     const proxied = new Set<boolean>();
     let ecs: string | null = null;
+    let withSubnet = 0;
     for (const item of items) {
       const [, code] = /^rcode:\/\/(\w+)/.exec(textOf(item)) ?? [];
       if (code !== undefined)
@@ -123,8 +124,11 @@ class Reader {
       const isHttps = written.startsWith("https:");
       const via = isHttps ? parts.find((part) => !part.includes("=")) : fragment;
       const subnet = parts.find((part) => part.startsWith("ecs="))?.slice(4);
-      if (subnet !== undefined && isHttps && "value" in parseNetwork(subnet)) ecs = subnet;
-      else if (subnet !== undefined)
+      if (subnet !== undefined && isHttps && "value" in parseNetwork(subnet)) {
+        ecs = subnet;
+        withSubnet++;
+      }
+      if (subnet !== undefined && !isHttps)
         this.#findings.add(
           "changed",
           item.place,
@@ -140,6 +144,8 @@ class Reader {
           `\`${shownServer(written)}\` is asked through ${via === undefined || via === "" ? "mihomo's rules" : `\`${via}\``}: give its port with --proxy socks5://127.0.0.1:7890, or it is asked in clear`,
         );
     }
+    if (ecs !== null && withSubnet < servers.size)
+      this.#findings.add("changed", place, `\`ecs=${ecs}\` of some servers is sent to all servers of \`${name}\``);
     if (servers.size === 0) return { kind: "unknown", why: `none of the servers of \`${name}\` can be asked`, place };
     if (proxied.size > 1)
       return {
