@@ -160,9 +160,9 @@ const HELP = {
   process_start_time_seconds: "When the process began.",
   fenliu_heap_bytes: "Memory in use on the JavaScript heap.",
   fenliu_external_bytes: "Memory of buffers outside the heap.",
-  fenliu_router_check_up: "1 = the last check of the router could read it.",
+  fenliu_router_check_up: "Whether the last check of the router could read it.",
   fenliu_router_check_timestamp_seconds: "When the router was last checked.",
-  fenliu_router_finding: "1 = the last check of the router found this (docs/routeros.md).",
+  fenliu_router_finding: "Whether the last check of the router found this (docs/routeros.md).",
 };
 
 type MetricName = keyof typeof HELP;
