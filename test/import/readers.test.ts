@@ -289,6 +289,17 @@ describe("dnsmasq", () => {
     });
   });
 
+  test("`/#/` are servers of all names, and `::` alone empties AAAA", async () => {
+    const outcome = await dnsmasq("server=/#/119.29.29.29\naddress=/six.example/::\nserver=/own.six.example/8.8.8.8\n");
+    await expectDecisions(outcome, {
+      "x.example": "domestic",
+      "six.example": "domestic",
+      "six.example AAAA": "nodata",
+      "own.six.example AAAA": "overseas",
+    });
+    expect(groupsOf(outcome)["domestic"]).toHaveLength(2);
+  });
+
   test("what becomes of the hints of a name with an address is told", async () => {
     const outcome = await dnsmasq("address=/box.example/10.0.0.5\n");
     expect(outcome.told("carried")).toContain(

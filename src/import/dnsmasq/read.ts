@@ -161,6 +161,11 @@ class Reader {
       return;
     }
     for (const pattern of found.patterns) {
+      // `/#/` are the servers of all names, in their order.
+      if (pattern === ".") {
+        if (found.rest !== "" && found.rest !== "#") this.#defaults.push({ value: found.rest, place });
+        continue;
+      }
       const known = this.#servers.get(pattern) ?? { targets: new Set<string>(), place };
       known.targets.add(found.rest);
       this.#servers.set(pattern, known);
@@ -200,7 +205,7 @@ class Reader {
     return {
       origin: "dnsmasq",
       file: this.#file,
-      rules: [...rebinding, ...split, decide(ANYTHING, rest, rest.place, "others")],
+      rules: [...rebinding, ...this.#withoutIpv6(), ...split, decide(ANYTHING, rest, rest.place, "others")],
       hosts: this.#hosts(),
       bootstrap: [],
       poison: NO_NETWORKS,
@@ -243,6 +248,15 @@ class Reader {
               place,
             );
       return { names: { patterns, lists }, outcome, place };
+    });
+  }
+
+  /** `address=/x/::` alone empties AAAA: other types go on, and longer names have their own lines. */
+  #withoutIpv6(): readonly ModelRule[] {
+    return [...this.#addresses].flatMap(([pattern, { addresses, place }]): ModelRule[] => {
+      if (answerOf(addresses) !== "no-ipv6") return [];
+      const inner = [...this.#servers.keys(), ...this.#addresses.keys()].filter((each) => each.endsWith(`.${pattern}`));
+      return [modify(forNames(namesOf([pattern]), namesOf(inner)), { ipv6: "nodata" }, place)];
     });
   }
 
@@ -397,7 +411,8 @@ class Reader {
   }
 }
 
-function answerOf(addresses: readonly string[]): "zero" | "nxdomain" | "address" {
+function answerOf(addresses: readonly string[]): "zero" | "nxdomain" | "no-ipv6" | "address" {
   if (addresses.every((address) => address === "")) return "nxdomain";
+  if (addresses.every((address) => /^::1?$/.test(address))) return "no-ipv6";
   return addresses.every((address) => /^(#|0\.0\.0\.0|127\.0\.0\.1|::1?)$/.test(address)) ? "zero" : "address";
 }
