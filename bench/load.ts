@@ -4,7 +4,13 @@ import { runProgram } from "./programs.ts";
 import { percentile } from "./statistics.ts";
 import { dohQuestion } from "./zone.ts";
 
-export type Transport = "udp" | "doh";
+/**
+ * How questions come. `doh` is HTTP/2 with many streams a connection, `doh-1` HTTP/2 with one, `http1` HTTP/1.1 with connections that are kept: what RouterOS
+ * speaks. Over `tcp` and `dot` questions are pipelined.
+ */
+export const TRANSPORTS = ["udp", "tcp", "dot", "doh", "doh-1", "http1"] as const;
+
+export type Transport = (typeof TRANSPORTS)[number];
 
 /** What is asked of a server: everything it can take, or so many queries a second. */
 export interface Load {
@@ -25,6 +31,7 @@ export interface Outcome {
 export interface Latency {
   readonly medianMicros: number;
   readonly p99Micros: number;
+  readonly p999Micros: number;
 }
 
 export interface Target {
@@ -49,7 +56,7 @@ const SPARE_MS = 20_000;
 const ALL_NAMES_LIMIT_MS = 120_000;
 
 /**
- * Asks servers on 127.0.0.1 for the same names in the same order: `dnsperf` over UDP, `h2load` over DoH (GET, HTTP/2 over TLS), because the DoH
+ * Asks servers on 127.0.0.1 for the same names in the same order: `dnsperf` over UDP, TCP and DoT, `h2load` over HTTP (GET, TLS), because the DoH
  * of dnsperf 2.10 stalls before some servers.
  */
 export class LoadGenerator {
@@ -65,50 +72,60 @@ export class LoadGenerator {
   /** @returns the bytes of all replies together over DoH, else how many were NOERROR: equal before and after if nothing changed. */
   async askAllNames({ transport, port }: Target): Promise<number> {
     const count = this.#parts.hosts.length;
-    if (transport === "udp") {
+    if (!isHttp(transport)) {
       const rate = ["-n", "1", "-q", String(GENTLY_UNDER_WAY), "-t", String(LOST_AFTER_SECONDS)];
-      const text = await this.#run("dnsperf", [...this.#dnsperf(port), ...rate], ALL_NAMES_LIMIT_MS);
+      const text = await this.#run("dnsperf", [...this.#dnsperf(port, transport), ...rate], ALL_NAMES_LIMIT_MS);
       return Number(/NOERROR (\d+)/.exec(text)?.[1] ?? 0);
     }
-    const rate = ["-n", String(count), "-c", "1", "-m", String(GENTLY_UNDER_WAY)];
-    const text = await this.#run("h2load", [...this.#h2load(port), ...rate], ALL_NAMES_LIMIT_MS);
+    const rate = ["-n", String(count), "-c", "1", "-m", String(streamsOf(transport, GENTLY_UNDER_WAY))];
+    const text = await this.#run("h2load", [...this.#h2load(port, transport), ...rate], ALL_NAMES_LIMIT_MS);
     return Number(/status codes: (\d+) 2xx/.exec(text)?.[1]) === count ? Number(/\((\d+)\) data/.exec(text)?.[1]) : 0;
   }
 
   ask({ transport, port }: Target, perSecond: number | null, seconds: number): Promise<Outcome> {
-    return transport === "udp" ? this.#askUdp(port, perSecond, seconds) : this.#askDoh(port, perSecond, seconds);
+    const target = { transport, port };
+    return isHttp(transport) ? this.#askHttp(target, perSecond, seconds) : this.#askDns(target, perSecond, seconds);
   }
 
-  async #askUdp(port: number, perSecond: number | null, seconds: number): Promise<Outcome> {
+  async #askDns({ transport, port }: Target, perSecond: number | null, seconds: number): Promise<Outcome> {
     const load = ["-l", String(seconds), "-c", String(CLIENTS), "-q", String(UNDER_WAY), "-t", String(LOST_AFTER_SECONDS)];
     const rate = perSecond === null ? [] : ["-Q", String(perSecond), "-v"];
-    const text = await this.#run("dnsperf", [...this.#dnsperf(port), ...load, ...rate], seconds * 1000 + SPARE_MS);
+    const text = await this.#run("dnsperf", [...this.#dnsperf(port, transport), ...load, ...rate], seconds * 1000 + SPARE_MS);
     return readDnsperf(text, perSecond !== null);
   }
 
-  async #askDoh(port: number, perSecond: number | null, seconds: number): Promise<Outcome> {
-    const load = ["-D", String(seconds), "-c", String(CLIENTS), "-m", String(UNDER_WAY / CLIENTS)];
+  async #askHttp({ transport, port }: Target, perSecond: number | null, seconds: number): Promise<Outcome> {
+    const load = ["-D", String(seconds), "-c", String(CLIENTS), "-m", String(streamsOf(transport, UNDER_WAY / CLIENTS))];
     const log = join(this.#parts.folder, "h2load.log");
     rmSync(log, { force: true });
     const rate = perSecond === null ? [] : ["--rps", String(perSecond / CLIENTS), `--log-file=${log}`];
-    const text = await this.#run("h2load", [...this.#h2load(port), ...load, ...rate], seconds * 1000 + SPARE_MS);
+    const text = await this.#run("h2load", [...this.#h2load(port, transport), ...load, ...rate], seconds * 1000 + SPARE_MS);
     return readH2load(text, perSecond === null ? null : readFileSync(log, "utf8"));
   }
 
-  #dnsperf(port: number): string[] {
-    return ["-s", "127.0.0.1", "-p", String(port), "-d", this.#namesFile, "-e"];
+  #dnsperf(port: number, transport: Transport): string[] {
+    return ["-m", transport, "-s", "127.0.0.1", "-p", String(port), "-d", this.#namesFile, "-e"];
   }
 
-  #h2load(port: number): string[] {
+  #h2load(port: number, transport: Transport): string[] {
     const file = join(this.#parts.folder, `urls-${port}`);
     const url = (host: string) => `https://127.0.0.1:${port}/dns-query?dns=${dohQuestion(host)}\n`;
     writeFileSync(file, this.#parts.hosts.map(url).join(""));
-    return ["-i", file];
+    return [...(transport === "http1" ? ["--h1"] : []), "-i", file];
   }
 
   #run(command: string, args: readonly string[], limitMs: number): Promise<string> {
     return runProgram(command, args, { limitMs, signal: this.#parts.signal });
   }
+}
+
+function isHttp(transport: Transport): boolean {
+  return transport === "doh" || transport === "doh-1" || transport === "http1";
+}
+
+/** How many requests a connection has under way. */
+function streamsOf(transport: Transport, many: number): number {
+  return transport === "doh" ? many : 1;
 }
 
 /** Reads what dnsperf says at its end, and with `-v` its line for each query. */
@@ -144,5 +161,5 @@ export function readH2load(text: string, log: string | null): Outcome {
 }
 
 function latencyOf(micros: readonly number[]): Latency {
-  return { medianMicros: percentile(micros, 0.5), p99Micros: percentile(micros, 0.99) };
+  return { medianMicros: percentile(micros, 0.5), p99Micros: percentile(micros, 0.99), p999Micros: percentile(micros, 0.999) };
 }

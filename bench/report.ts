@@ -39,9 +39,17 @@ function headOf({ command, names, secondsEach, rounds, entrants }: ReportParts):
   ].join("\n");
 }
 
+const TITLES: Readonly<Record<Load["transport"], string>> = {
+  udp: "UDP",
+  tcp: "TCP",
+  dot: "DNS over TLS",
+  doh: "DoH (HTTP/2 over TLS)",
+  "doh-1": "DoH (HTTP/2 over TLS), one stream a connection",
+  http1: "DoH (HTTP/1.1 over TLS)",
+};
+
 function titleOf({ transport, perSecond }: Load): string {
-  const over = transport === "udp" ? "UDP" : "DoH (HTTP/2 over TLS)";
-  return `Cache hits over ${over}, ${perSecond === null ? "at saturation" : `at ${perSecond} queries a second`}`;
+  return `Cache hits over ${TITLES[transport]}, ${perSecond === null ? "at saturation" : `at ${perSecond} queries a second`}`;
 }
 
 function tableOf({ entrants, samples }: ReportParts, load: Load): string {
@@ -59,7 +67,7 @@ function tableOf({ entrants, samples }: ReportParts, load: Load): string {
     const lost = own.reduce((sum, sample) => sum + sample.lost, 0);
     return [entrant.name, speed, cpu.toFixed(1), spread, ratio, ...latencyCells(own), String(lost), entrant.threads];
   });
-  const latencyHeads = load.perSecond === null ? [] : ["p50 µs", "p99 µs"];
+  const latencyHeads = load.perSecond === null ? [] : ["p50 µs", "p99 µs", "p99.9 µs"];
   const ratioHead = best === undefined ? "ratio" : `× ${best.entrant.name}`;
   const heads = ["server", "queries/s", "CPU µs/query", "lowest to highest", ratioHead, ...latencyHeads, "lost", "threads"];
   return [heads, heads.map((_, index) => (index === 0 ? "---" : "--:")), ...rows]
@@ -83,5 +91,6 @@ function latencyCells(own: readonly Sample[]): string[] {
   return [
     median(latencies.map(({ medianMicros }) => medianMicros)).toFixed(0),
     median(latencies.map(({ p99Micros }) => p99Micros)).toFixed(0),
+    median(latencies.map(({ p999Micros }) => p999Micros)).toFixed(0),
   ];
 }

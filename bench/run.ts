@@ -1,7 +1,7 @@
 // `npm run bench`: cache hits of Fenliu beside its peers, on one machine, in one run. What the figures mean: docs/performance.md.
 
 import { parseArgs } from "node:util";
-import { type Load, LoadGenerator } from "./load.ts";
+import { type Load, LoadGenerator, TRANSPORTS, type Transport } from "./load.ts";
 import { versionOf } from "./programs.ts";
 import { reportOf } from "./report.ts";
 import { measureRounds } from "./rounds.ts";
@@ -14,10 +14,10 @@ const USAGE = `npm run bench -- [--seconds 5] [--rounds 5] [--rate 5000] [--name
 
   --seconds    how long each server is measured under each load, in each round
   --rounds     how often; medians are printed
-  --rate       queries a second of the second load
+  --rate       queries a second of the loads besides saturation: one number or several, as 1000,5000,20000
   --names      how many names are asked for, all of them cached
   --only       servers: ${PEERS.map(({ name }) => name).join(", ")}
-  --transport  udp, doh`;
+  --transport  ${TRANSPORTS.join(", ")}`;
 
 /** Programs that the load comes from, and the authoritative server behind everybody. */
 const TOOLS = [
@@ -30,10 +30,10 @@ const TOOLS = [
 interface Options {
   readonly seconds: number;
   readonly rounds: number;
-  readonly rate: number;
+  readonly rates: readonly number[];
   readonly names: number;
   readonly peers: readonly Peer[];
-  readonly transports: ReadonlySet<string>;
+  readonly transports: readonly Transport[];
 }
 
 process.exitCode = await main(process.argv.slice(2));
@@ -75,7 +75,7 @@ async function measureAll(
   process.on("SIGINT", stop).on("SIGTERM", stop);
   const progress = (text: string) => console.error(text);
   const zone = zoneOf(options.names);
-  const scene = await Scene.open(zone);
+  const scene = await Scene.open(zone, options.transports);
   try {
     await scene.start(peers, options.names);
     signal.throwIfAborted();
@@ -92,9 +92,8 @@ async function measureAll(
   }
 }
 
-function loadsOf({ transports, rate }: Options): readonly Load[] {
-  const both = (["udp", "doh"] as const).filter((transport) => transports.has(transport));
-  return both.flatMap((transport) => [null, rate].map((perSecond) => ({ transport, perSecond })));
+function loadsOf({ transports, rates }: Options): readonly Load[] {
+  return transports.flatMap((transport) => [null, ...rates].map((perSecond) => ({ transport, perSecond })));
 }
 
 /** null where they are not understood. */
@@ -111,13 +110,15 @@ function readOptions(args: readonly string[]): Options | null {
         transport: { type: "string", default: "udp,doh" },
       },
     });
-    const [seconds, rounds, rate, names] = [values.seconds, values.rounds, values.rate, values.names].map(Number);
+    const [seconds, rounds, names] = [values.seconds, values.rounds, values.names].map(Number);
+    const rates = values.rate.split(",").map(Number);
     const wanted = values.only.toLowerCase().split(",");
     const peers = PEERS.filter(({ name }) => wanted.includes(name.toLowerCase()));
-    const transports = new Set(values.transport.split(","));
-    if (peers.length !== wanted.length || [...transports].some((each) => each !== "udp" && each !== "doh")) return null;
-    if (!isCount(seconds) || !isCount(rounds) || !isCount(rate) || !isCount(names)) return null;
-    return { seconds, rounds, rate, names, peers, transports };
+    const named = values.transport.split(",");
+    const transports = TRANSPORTS.filter((each) => named.includes(each));
+    if (peers.length !== wanted.length || transports.length !== named.length) return null;
+    if (!isCount(seconds) || !isCount(rounds) || !isCount(names) || !rates.every(isCount)) return null;
+    return { seconds, rounds, rates, names, peers, transports };
   } catch (error) {
     console.error(error instanceof Error ? error.message : String(error));
     return null;

@@ -17,22 +17,25 @@ export interface Contestant extends Started {
 export class Scene {
   readonly folder: string;
   readonly #upstream: Nsd;
+  readonly #transports: readonly Transport[];
   readonly #contestants: Contestant[] = [];
   #closed: Promise<void> | null = null;
 
-  static async open(zone: Zone): Promise<Scene> {
+  static async open(zone: Zone, transports: readonly Transport[]): Promise<Scene> {
     const folder = mkdtempSync(join(tmpdir(), "fenliu-bench-"));
     try {
-      return new Scene(folder, await startNsd({ folder: join(folder, "nsd"), zones: { [zone.name]: zone.records } }));
+      const upstream = await startNsd({ folder: join(folder, "nsd"), zones: { [zone.name]: zone.records } });
+      return new Scene(folder, upstream, transports);
     } catch (error) {
       rmSync(folder, { recursive: true, force: true });
       throw error;
     }
   }
 
-  private constructor(folder: string, upstream: Nsd) {
+  private constructor(folder: string, upstream: Nsd, transports: readonly Transport[]) {
     this.folder = folder;
     this.#upstream = upstream;
+    this.#transports = transports;
   }
 
   get contestants(): readonly Contestant[] {
@@ -45,8 +48,10 @@ export class Scene {
       const folder = join(this.folder, peer.name.replaceAll(" ", "-"));
       mkdirSync(folder);
       const started = await peer.start({ folder, upstreamPort: this.#upstream.port, certificate, names });
-      const targets: Target[] = [{ transport: "udp", port: started.udpPort }];
-      if (started.httpsPort !== null) targets.push({ transport: "doh", port: started.httpsPort });
+      const targets = this.#transports.flatMap((transport): Target[] => {
+        const port = portOver(transport, peer, started);
+        return port === null ? [] : [{ transport, port }];
+      });
       this.#contestants.push({ ...started, peer, targets });
       // A signal may have come meanwhile; then nobody else would stop this one.
       if (this.#closed !== null) await started.running.stop();
@@ -92,5 +97,19 @@ export class Scene {
   async #close(): Promise<void> {
     await Promise.all([this.#upstream, ...this.#contestants.map(({ running }) => running)].map((running) => running.stop()));
     rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** null = the server does not serve it. */
+function portOver(transport: Transport, peer: Peer, { udpPort, tlsPort, httpsPort }: Started): number | null {
+  if (peer.lacks?.includes(transport) === true) return null;
+  switch (transport) {
+    case "udp":
+    case "tcp":
+      return udpPort;
+    case "dot":
+      return tlsPort;
+    default:
+      return httpsPort;
   }
 }

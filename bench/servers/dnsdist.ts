@@ -6,9 +6,9 @@ export const dnsdist: Peer = {
   program: { command: "dnsdist", versionArgs: ["--version"], debianPackage: "dnsdist" },
   threads: "1 for UDP, 2 for DoH",
   async start({ folder, upstreamPort, certificate, names }) {
-    // UDP and DoH are held apart, and a quarter more keeps the shards of the cache from filling unevenly.
-    const rules = [`getPool(""):setCache(newPacketCache(${Math.ceil(names * 2.5)}))`, "setMaxTCPClientThreads(1)"];
+    // Each transport is held apart, and the half more keeps the shards of the cache from filling unevenly.
+    const rules = [`getPool(""):setCache(newPacketCache(${Math.ceil(names * 6)}))`, "setMaxTCPClientThreads(1)"];
     const running = await startDnsdist({ folder, certificate, serverPort: upstreamPort, rules });
-    return { running, udpPort: running.port, httpsPort: running.httpsPort };
+    return { running, udpPort: running.port, tlsPort: running.tlsPort, httpsPort: running.httpsPort };
   },
 };

@@ -21,6 +21,6 @@ export const dnsmasq: Peer = {
     // As root it would become `nobody`, who is not there on every machine.
     const user = process.getuid?.() === 0 ? ["--user=root"] : [];
     const running = await start("dnsmasq", [...files, ...listening, ...asking, ...user], () => answersDns(port));
-    return { running, udpPort: port, httpsPort: null };
+    return { running, udpPort: port, tlsPort: null, httpsPort: null };
   },
 };

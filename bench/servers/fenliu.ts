@@ -13,14 +13,14 @@ function fenliuWith(name: string, queries: string): Peer {
     async start({ folder, upstreamPort, certificate }) {
       const running = await startFenliu(
         folder,
-        `listen: { dns: ["127.0.0.1:0"], https: ["127.0.0.1:0"], http: [], admin: null }
+        `listen: { dns: ["127.0.0.1:0"], tls: ["127.0.0.1:0"], https: ["127.0.0.1:0"], http: [], admin: null }
 tls: { cert: ${JSON.stringify(certificate.cert)}, key: ${JSON.stringify(certificate.key)} }
 upstreams: { upstream: { servers: ["udp://127.0.0.1:${upstreamPort}"] } }
 cache: { file: null }
 log: { queries: ${queries} }
 `,
       );
-      return { running, udpPort: running.ports.dns, httpsPort: running.ports.https };
+      return { running, udpPort: running.ports.dns, tlsPort: running.ports.tls, httpsPort: running.ports.https };
     },
   };
 }

@@ -29,6 +29,6 @@ export const smartdns: Peer = {
     writeFileSync(config, `${lines.join("\n")}\n`);
     const running = await start("smartdns", ["-f", "-c", config, "-p", "-"], () => answersDns(port));
     // Its DoH came after the version that Debian 12 has.
-    return { running, udpPort: port, httpsPort: null };
+    return { running, udpPort: port, tlsPort: null, httpsPort: null };
   },
 };
