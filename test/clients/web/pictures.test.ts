@@ -82,7 +82,8 @@ async function ask(name: string): Promise<void> {
 /** What a picture says of the rules, its folded ones too. */
 async function rulesOf(picture: Locator): Promise<string> {
   const more = picture.getByRole("button", { name: /did not match/ });
-  if ((await more.count()) > 0) await more.click();
+  await more.click();
+  await more.waitFor({ state: "detached" });
   return ((await picture.locator(".steps").textContent()) ?? "").replace(/\s+/g, " ");
 }
 
