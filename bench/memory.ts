@@ -228,7 +228,7 @@ async function startServer(name: string, yaml: string, group?: string): Promise<
   const file = join(folder, `${name}.yaml`);
   writeFileSync(file, yaml);
   const command = fenliuCommand(file);
-  const [program = "", ...args] = group === undefined ? command : ["sh", "-c", 'echo $$ > "$0" && exec "$@"', group, ...command];
+  const [program, ...args] = group === undefined ? command : ["sh", "-c", 'echo $$ > "$0" && exec "$@"', group, ...command];
   const env = group === undefined ? { NODE_OPTIONS: "--inspect=127.0.0.1:0" } : {};
   const running = await start(program, args, /Fenliu is answering/, { env, limitMs: 120_000 });
   const port = (kind: string) => Number(new RegExp(`"${kind}":"[^"]*?:(\\d+)[ "]`).exec(running.output())?.[1] ?? 0);

@@ -240,7 +240,7 @@ describe("a reload by signal", () => {
     const terminal = testTerminal(where);
     const running = run(["serve"], terminal);
     // The command is loaded first.
-    await until(terminal.takesReloads);
+    await until(() => terminal.takesReloads());
     expect(terminal.written.err).not.toContain("Fenliu is answering");
     terminal.reload();
     await until(() => terminal.written.err.includes('"reloaded"'));
