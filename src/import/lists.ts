@@ -1,5 +1,5 @@
 import { readFileSync, statSync } from "node:fs";
-import { systemReason } from "../config/values.ts";
+import { parseNetwork, systemReason } from "../config/values.ts";
 import { AddressSet, AddressSetBuilder, rangeFromText } from "../dns/address.ts";
 import { type Name, nameFromText, nameText } from "../dns/name.ts";
 import { runSync } from "../lib/cooperative.ts";
@@ -234,6 +234,15 @@ function samplesOf(set: DomainSet, most: number): readonly string[] {
 
 export function isUrl(path: string): boolean {
   return /^https?:\/\//.test(path);
+}
+
+/** An address or a network. */
+export function isNetwork(text: string): boolean {
+  return "value" in parseNetwork(text);
+}
+
+export function isAddress(text: string): boolean {
+  return isNetwork(text) && !text.includes("/");
 }
 
 /** A pattern as section `rules` writes it, or why there is none. */

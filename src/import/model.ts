@@ -152,9 +152,12 @@ export type ModelRule =
       readonly kind: "longest";
       readonly label: string;
       readonly condition: RuleCondition;
-      readonly choices: readonly { readonly names: Names; readonly outcome: Outcome; readonly place: Place }[];
+      readonly choices: Choices;
       readonly place: Place;
     };
+
+/** Who is asked for the names of each. */
+export type Choices = readonly { readonly names: Names; readonly outcome: Outcome; readonly place: Place }[];
 
 /** A name that is answered here. */
 export interface Host {
@@ -232,11 +235,6 @@ export const NO_NAMES: Names = { patterns: [], lists: [] };
 export const NO_NETWORKS: Networks = { networks: [], lists: [] };
 export const ANYTHING: RuleCondition = { names: null, except: NO_NAMES, types: null, clients: null };
 
-/** A name, or what is below it, that a wildcard of the hosts does not hold. */
-export function excepted(name: string, wildcard: boolean, place: Place): Host {
-  return { name, wildcard, addresses: [], cname: null, others: "forward", opens: "all", place };
-}
-
 /** Names alone as a condition. */
 export function forNames(names: Names, except: Names = NO_NAMES): RuleCondition {
   return { ...ANYTHING, names, except };
@@ -270,6 +268,15 @@ export function namesOf(patterns: readonly string[]): Names {
   return { patterns, lists: [] };
 }
 
+export function namesIn(lists: readonly ListFile[]): Names {
+  return { patterns: [], lists };
+}
+
+/** A list of domains that the source reads again when it changes. */
+export function domainList(path: string, category: string, tag: string, place: Place): ListFile {
+  return { path, category, kind: "domains", tag, place, reloads: true };
+}
+
 export function decide(condition: RuleCondition, outcome: Outcome, place: Place = outcome.place, label = ""): ModelRule {
   return { kind: "decide", label, condition, outcome, place };
 }
@@ -280,4 +287,16 @@ export function modify(condition: RuleCondition, modifiers: Modifiers, place: Pl
 
 export function answered(answer: OwnAnswer, place: Place): Outcome {
   return { kind: "answer", answer, place };
+}
+
+/** The longest pattern decides; no rule where there is nothing to choose. */
+export function longest(choices: Choices, label: string, condition: RuleCondition = ANYTHING): readonly ModelRule[] {
+  const [first] = choices;
+  return first === undefined ? [] : [{ kind: "longest", label, condition, choices, place: first.place }];
+}
+
+/** The longest pattern decides, and `rest` for all other names. @param label what the source calls it; empty = the rules of all clients. */
+export function routes(choices: Choices, rest: Outcome, label = "", condition: RuleCondition = ANYTHING): readonly ModelRule[] {
+  const last = decide(condition, rest, rest.place, label || "others");
+  return [...longest(choices, label === "" ? "split" : `${label}-split`, condition), last];
 }

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
-import { isAbsolute, resolve } from "node:path";
+import { dirname, isAbsolute, resolve } from "node:path";
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from "yaml";
 import { systemReason } from "../config/values.ts";
 import { ImportError, type Place } from "./model.ts";
@@ -21,8 +21,9 @@ export function readText(path: string, place: Place): string {
   }
 }
 
-/** A path as the source names it. One that is not there is looked for beside the source: it may be a copy from another machine. */
-export function pathIn(directory: string, written: string): string {
+/** A path as `file` names it. One that is not there is looked for beside that file: it may be a copy from another machine. */
+export function pathBeside(file: string, written: string): string {
+  const directory = dirname(file);
   const path = isAbsolute(written) ? written : resolve(directory, written);
   if (!isAbsolute(written) || existsSync(path)) return path;
   const parts = written.split("/");

@@ -1,23 +1,25 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { parseClient, parseNetwork } from "../../config/values.ts";
-import { hostName } from "../lists.ts";
+import { parseClient } from "../../config/values.ts";
+import { hostName, isAddress, isNetwork } from "../lists.ts";
 import {
   ANYTHING,
   answered,
+  type Choices,
   decide,
+  domainList,
   type Findings,
   forNames,
   type Host,
   type ListFile,
   type Meaning,
   type ModelRule,
-  type Names,
   NO_NETWORKS,
   namesOf,
   type Outcome,
   type Place,
   type RuleCondition,
+  routes,
   type SourceServer,
 } from "../model.ts";
 import { askGroup, askServers, readServer, readServers, serverGroup } from "../servers.ts";
@@ -28,7 +30,7 @@ import {
   numberAt,
   othersThan,
   parseTree,
-  pathIn,
+  pathBeside,
   readLines,
   readText,
   type SourceLine,
@@ -68,8 +70,7 @@ const QUIET = `
   resolve_clients`.split(/\s+/);
 
 interface Upstreams {
-  /** Outcomes by their patterns. */
-  readonly reserved: readonly { readonly names: Names; readonly outcome: Outcome; readonly place: Place }[];
+  readonly reserved: Choices;
   readonly rest: Outcome;
 }
 
@@ -113,31 +114,30 @@ class Reader {
       rules: [
         ...clients
           .filter(({ isFiltered }) => !isFiltered)
-          .flatMap((client) => routes(client.upstreams ?? global, client.name, client.ids)),
+          .flatMap((client) => routesOf(client.upstreams ?? global, client.name, client.ids)),
         ...blocking.rules,
         ...this.#privatePtr(),
         ...clients.flatMap(({ isFiltered, upstreams, name, ids }) =>
-          isFiltered && upstreams !== null ? routes(upstreams, name, ids) : [],
+          isFiltered && upstreams !== null ? routesOf(upstreams, name, ids) : [],
         ),
-        ...routes(global, "", null),
+        ...routesOf(global, "", null),
       ],
       hosts: [...hosts, ...blocking.hosts],
       bootstrap: this.#servers(textsOf(childOf(this.#dns, "bootstrap_dns"))).map(({ url }) => url),
       poison: NO_NETWORKS,
-      bogus: {
-        networks: textsOf(childOf(this.#dns, "bogus_nxdomain")).flatMap(({ text }) =>
-          "value" in parseNetwork(text) ? [text] : [],
-        ),
-        lists: [],
-      },
+      bogus: { networks: this.#texts("bogus_nxdomain").filter(isNetwork), lists: [] },
       settings: this.#settings(),
     };
+  }
+
+  #texts(...keys: readonly string[]): readonly string[] {
+    return textsOf(childOf(this.#dns, ...keys)).map(({ text }) => text);
   }
 
   #upstreamFile(): readonly SourceLine[] {
     const item = childOf(this.#dns, "upstream_dns_file");
     if (textOf(item) === "" || item === null) return [];
-    return readLines(pathIn(dirname(this.#file), textOf(item)), item.place);
+    return readLines(pathBeside(this.#file, textOf(item)), item.place);
   }
 
   #servers(texts: readonly SourceLine[]): readonly SourceServer[] {
@@ -217,9 +217,13 @@ class Reader {
       : "fastest";
   }
 
-  #clients(): readonly Client[] {
+  #clientItems(): readonly Tree[] {
     const section = childOf(this.#tree, "clients");
-    return itemsOf(childOf(section, "persistent") ?? section).flatMap((item) => {
+    return itemsOf(childOf(section, "persistent") ?? section);
+  }
+
+  #clients(): readonly Client[] {
+    return this.#clientItems().flatMap((item) => {
       const { place } = item;
       const name = textAt(item, "name");
       const lines = textsOf(childOf(item, "upstreams")).filter(({ text }) => text !== "");
@@ -245,8 +249,7 @@ class Reader {
 
   /** How a persistent client of this name is told; empty = there is none, or by its hardware address. */
   #idsOf(name: string): readonly string[] {
-    const section = childOf(this.#tree, "clients");
-    const item = itemsOf(childOf(section, "persistent") ?? section).find((each) => textAt(each, "name") === name);
+    const item = this.#clientItems().find((each) => textAt(each, "name") === name);
     return textsOf(childOf(item ?? null, "ids")).map(({ text }) => text);
   }
 
@@ -281,7 +284,7 @@ class Reader {
       const name = hostName(domain.replace(/^\*\./, ""));
       if (name === null) this.#findings.add("blank", place, `the rewrite of \`${domain}\`: it is no name`);
       else {
-        const isAddress = "value" in parseNetwork(answer) && !answer.includes("/");
+        const hasAddress = isAddress(answer);
         const known = hosts.get(domain);
         const host = { name, wildcard, addresses: known?.addresses ?? [], cname: null, others: "nodata", place } as const;
         if (answer.toLowerCase() === domain) {
@@ -296,11 +299,11 @@ class Reader {
           hosts.set(domain, { ...host, addresses, opens: [...opens, family] });
           continue;
         }
-        if (isAddress && opens.includes(answer.includes(":") ? "aaaa" : "a")) continue;
-        const cname = isAddress ? null : hostName(answer);
-        if (!isAddress && cname === null)
+        if (hasAddress && opens.includes(answer.includes(":") ? "aaaa" : "a")) continue;
+        const cname = hasAddress ? null : hostName(answer);
+        if (!hasAddress && cname === null)
           this.#findings.add("blank", place, `the rewrite of \`${domain}\`: \`${answer}\` is no address and no name`);
-        else hosts.set(domain, { ...host, addresses: isAddress ? [...host.addresses, answer] : [], cname, opens });
+        else hosts.set(domain, { ...host, addresses: hasAddress ? [...host.addresses, answer] : [], cname, opens });
       }
     }
     return [...hosts.values()];
@@ -350,7 +353,7 @@ class Reader {
       return read ?? [];
     });
     const place = item?.place ?? this.#place;
-    return patterns.length === 0 ? [] : [decide(forNames({ patterns, lists: [] }), answered("drop", place), place, "dropped")];
+    return patterns.length === 0 ? [] : [decide(forNames(namesOf(patterns)), answered("drop", place), place, "dropped")];
   }
 
   #blockingAnswer(settings: Tree | null, place: Place): "zero" | "nxdomain" | "refused" {
@@ -368,23 +371,23 @@ class Reader {
       const url = textAt(item, "url");
       const copy = join(dirname(this.#file), "data", "filters", `${textAt(item, "id")}.txt`);
       const isLocal = !/^https?:/.test(url);
-      const path = isLocal ? pathIn(dirname(this.#file), url) : /^http:/.test(url) || existsSync(copy) ? copy : url;
+      const path = isLocal ? pathBeside(this.#file, url) : /^http:/.test(url) || existsSync(copy) ? copy : url;
       if (path === copy)
         this.#findings.add(
           "changed",
           item.place,
           `the list \`${textAt(item, "name")}\` is read from the copy ${copy}, which is not renewed: see \`lists\``,
         );
-      return [{ path, category: "adguard", kind: "domains", tag: textAt(item, "name") || key, place: item.place, reloads: true }];
+      return [domainList(path, "adguard", textAt(item, "name") || key, item.place)];
     });
   }
 
   #settings(): Readonly<Record<string, unknown>> {
     const dns = this.#dns;
     const port = numberAt(dns, "port") ?? 53;
-    const hosts = textsOf(childOf(dns, "bind_hosts", "bind_host")).map(({ text }) => text);
-    const proxies = textsOf(childOf(dns, "trusted_proxies")).map(({ text }) => text);
-    const allowed = textsOf(childOf(dns, "allowed_clients")).map(({ text }) => text);
+    const hosts = this.#texts("bind_hosts", "bind_host");
+    const proxies = this.#texts("trusted_proxies");
+    const allowed = this.#texts("allowed_clients");
     const [denied] = itemsOf(childOf(dns, "disallowed_clients"));
     if (denied !== undefined)
       this.#findings.add(
@@ -436,7 +439,7 @@ class Reader {
           `\`filtering.${key}\`: nothing here corresponds to it, so that what it blocked is not blocked`,
         );
     }
-    for (const item of itemsOf(childOf(childOf(this.#tree, "clients"), "persistent") ?? childOf(this.#tree, "clients"))) {
+    for (const item of this.#clientItems()) {
       const services = childOf(item, "blocked_services");
       const ids = itemsOf(childOf(services, "ids") ?? services);
       const isOwn = ids.length > 0 || ["parental_enabled", "safebrowsing_enabled"].some((key) => isOn(item, key));
@@ -455,14 +458,8 @@ class Reader {
   }
 }
 
-/** The longest domain decides, then the servers of all names. */
-function routes({ reserved, rest }: Upstreams, label: string, clients: readonly string[] | null): readonly ModelRule[] {
-  const condition = { ...ANYTHING, clients };
-  const [first] = reserved;
-  const last: ModelRule = decide(condition, rest, rest.place, label === "" ? "others" : label);
-  if (first === undefined) return [last];
-  const own = label === "" ? "split" : `${label}-split`;
-  return [{ kind: "longest", label: own, condition, choices: reserved, place: first.place }, last];
+function routesOf({ reserved, rest }: Upstreams, label: string, clients: readonly string[] | null): readonly ModelRule[] {
+  return routes(reserved, rest, label, { ...ANYTHING, clients });
 }
 
 function labelFor(domain: string): string {

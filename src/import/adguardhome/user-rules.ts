@@ -1,6 +1,7 @@
-import { parseClient, parseNetwork } from "../../config/values.ts";
+import { parseClient } from "../../config/values.ts";
 import { typeNumber } from "../../dns/types.ts";
-import { hostName, readPattern } from "../lists.ts";
+import { hostsOf, hostWith } from "../hosts.ts";
+import { hostName, isAddress, isNetwork, readPattern } from "../lists.ts";
 import {
   answered,
   decide,
@@ -49,12 +50,12 @@ export function readUserRules(lines: readonly SourceLine[], { answer, idsOf, fin
       findings.add(text.startsWith("@@") ? "blank" : "changed", place, `\`${text}\`: ${why}; the line is left out`);
     if (text === "" || /^[!#]/.test(text) || bad.has(text) || /[$,]badfilter$/.test(text)) continue;
     const [first = "", ...names] = text.replace(/\s+#.*$/, "").split(/\s+/);
-    if ("value" in parseNetwork(first) && names.length > 0) {
+    if (isNetwork(first) && names.length > 0) {
       for (const written of names) {
         const name = hostName(written);
         if (name === null) leave(`\`${written}\` is no name`);
         else if (/^(0\.0\.0\.0|127\.0\.0\.1|::1?)$/.test(first)) lists.blocked.push(`full:${name}`);
-        else hosts.push({ name, wildcard: false, addresses: [first], cname: null, others: "nodata", place });
+        else hosts.push({ ...hostWith(name, [first], place), others: "nodata" });
       }
       continue;
     }
@@ -125,7 +126,7 @@ function readModifiers(
   patterns: readonly string[],
   idsOf: UserRulesOptions["idsOf"],
 ): ReadModifiers | null {
-  let condition = forNames({ patterns, lists: [] });
+  let condition = forNames(namesOf(patterns));
   let rewrite: string | null = null;
   for (const modifier of modifiers) {
     const [key = "", value = ""] = modifier.split(/=(.*)/s);
@@ -156,7 +157,7 @@ function clientsOf(written: string, idsOf: UserRulesOptions["idsOf"]): readonly 
   const ids = idsOf(name);
   const all = ids.length === 0 ? [name] : ids;
   // A word that is no client of the source could be anybody's id here.
-  const isKnown = ids.length > 0 || "value" in parseNetwork(name);
+  const isKnown = ids.length > 0 || isNetwork(name);
   return isKnown && all.every((id) => "value" in parseClient(id)) ? all.map((id) => (except === "" ? id : `!${id}`)) : null;
 }
 
@@ -169,17 +170,10 @@ function rewritten(
   const word = (rcode || value).toUpperCase();
   if (type === "" && (word === "NXDOMAIN" || word === "REFUSED")) return { answer: word === "NXDOMAIN" ? "nxdomain" : "refused" };
   const target = data || value;
-  const isAddress = "value" in parseNetwork(target) && !target.includes("/");
-  const cname = isAddress ? null : hostName(target);
-  if ((!isAddress && cname === null) || !["", "A", "AAAA", "CNAME"].includes(type.toUpperCase())) return null;
+  const hasAddress = isAddress(target);
+  const cname = hasAddress ? null : hostName(target);
+  if ((!hasAddress && cname === null) || !["", "A", "AAAA", "CNAME"].includes(type.toUpperCase())) return null;
   if (patterns.some((pattern) => pattern.startsWith("regexp:"))) return null;
-  const host = { addresses: isAddress ? [target] : [], cname, others: "nodata", place } as const;
-  return {
-    hosts: patterns.flatMap((pattern): Host[] => {
-      const name = pattern.replace(/^(full:|\*\.)/, "");
-      const exact = { ...host, name, wildcard: false };
-      const below = { ...host, name, wildcard: true };
-      return pattern.startsWith("full:") ? [exact] : pattern.startsWith("*.") ? [below] : [exact, below];
-    }),
-  };
+  const host = { addresses: hasAddress ? [target] : [], cname, others: "nodata", place } as const;
+  return { hosts: patterns.flatMap((pattern) => hostsOf(pattern, host)) };
 }

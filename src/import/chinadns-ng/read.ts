@@ -1,12 +1,12 @@
-import { dirname } from "node:path";
-import { parseNetwork } from "../../config/values.ts";
 import { typeNumber } from "../../dns/types.ts";
-import { hostName } from "../lists.ts";
+import { readHostLines } from "../hosts.ts";
+import { isAddress } from "../lists.ts";
 import {
   ANYTHING,
   type Ask,
   answered,
   decide,
+  domainList,
   type Findings,
   forNames,
   type Host,
@@ -16,11 +16,12 @@ import {
   type ModelRule,
   modify,
   NO_NETWORKS,
+  namesIn,
   type Outcome,
   type Place,
 } from "../model.ts";
 import { askServers, readServer, readServers } from "../servers.ts";
-import { partsOf, pathIn, readLines, type SourceLine } from "../source.ts";
+import { partsOf, pathBeside, readLines, type SourceLine } from "../source.ts";
 
 /**
  * Reads a configuration of chinadns-ng. Groups come first, the last one declared before the others, then the list of foreign names, then that of domestic ones;
@@ -71,8 +72,8 @@ class Reader {
     const place = { file: this.#file, line: 1 };
     const near = this.#side("china-dns", "china", "223.5.5.5", place);
     const far = this.#side("trust-dns", "trust", "8.8.8.8", place);
-    const gfw = this.#listed("gfwlist-file", "gfw", far);
-    const china = this.#listed("chnlist-file", "chn", near);
+    const gfw = this.#listed("gfw", far);
+    const china = this.#listed("chn", near);
     const split = this.#has("chnlist-first") ? [...china, ...gfw] : [...gfw, ...china];
     for (const { key, place: at } of this.#lines)
       if (
@@ -126,15 +127,13 @@ class Reader {
   }
 
   #list(path: string, tag: string, place: Place): ListFile {
-    return { path: pathIn(dirname(this.#file), path), category: "plain", kind: "domains", tag, place, reloads: true };
+    return domainList(pathBeside(this.#file, path), "plain", tag, place);
   }
 
-  #listed(key: string, tag: string, outcome: Outcome): readonly ModelRule[] {
-    const lines = this.#lines.filter((line) => line.key === key);
-    const [first] = lines;
-    if (first === undefined) return [];
-    const lists = lines.flatMap(({ value, place }) => partsOf(value, place).map(({ text }) => this.#list(text, tag, place)));
-    return [decide(forNames({ patterns: [], lists }), outcome, first.place, tag)];
+  #listed(tag: "gfw" | "chn", outcome: Outcome): readonly ModelRule[] {
+    const lists = this.#lists(tag);
+    const [first] = lists;
+    return first === undefined ? [] : [decide(forNames(namesIn(lists)), outcome, first.place, tag)];
   }
 
   #groups(): readonly ModelRule[] {
@@ -144,7 +143,7 @@ class Reader {
     let texts: SourceLine[] = [];
     const end = (place: Place) => {
       const outcome: Outcome = name === "null" ? answered("nodata", place) : this.#askGroup(texts, name, place);
-      if (name !== "" && lists.length > 0) rules.unshift(decide(forNames({ patterns: [], lists }), outcome, place, name));
+      if (name !== "" && lists.length > 0) rules.unshift(decide(forNames(namesIn(lists)), outcome, place, name));
       lists = [];
       texts = [];
     };
@@ -184,7 +183,7 @@ class Reader {
       const isFirst = (tag: string) => (tag === "chn") === this.#has("chnlist-first");
       const inner = ["gfw", "chn"].filter((tag) => isFirst(tag) && !tags.includes(`tag:${tag}`) && !tags.includes(tag));
       const before = [...this.#groupLists(), ...inner.flatMap((tag) => this.#lists(tag))];
-      const condition = tags.length === 0 ? ANYTHING : forNames({ patterns: [], lists }, { patterns: [], lists: before });
+      const condition = tags.length === 0 ? ANYTHING : forNames(namesIn(lists), namesIn(before));
       return [modify(condition, { ipv6: "nodata" }, place)];
     });
   }
@@ -213,7 +212,7 @@ class Reader {
       throw new ImportError(tag.place, `the tag \`${tag.value}\` of names that no list knows is not followed`);
     if (near.kind !== "ask" || far.kind !== "ask") return rest(near.kind === "ask" ? far : near, place);
     const written = this.#value("ipset-name4");
-    const path = pathIn(dirname(this.#file), "chnroute.txt");
+    const path = pathBeside(this.#file, "chnroute.txt");
     const at = written?.place ?? place;
     // The program asks the kernel's set; what fills it is a file that only the user knows.
     this.#findings.add(
@@ -232,19 +231,9 @@ class Reader {
   }
 
   #hosts(): readonly Host[] {
-    return this.#lines.flatMap(({ key, value, place }): Host[] => {
-      const path = key === "hosts" ? value : "";
-      if (path === "") return [];
-      return readLines(pathIn(dirname(this.#file), path), place).flatMap(({ text, ...at }) => {
-        const [address = "", ...names] = text.split(/\s+/);
-        if (!("value" in parseNetwork(address)) || address.includes("/")) return [];
-        return names.flatMap((each): Host[] => {
-          const name = hostName(each);
-          return name === null
-            ? []
-            : [{ name, wildcard: false, addresses: [address], cname: null, others: "forward", place: at }];
-        });
-      });
+    return this.#lines.flatMap(({ key, value, place }): readonly Host[] => {
+      if (key !== "hosts" || value === "") return [];
+      return readHostLines(pathBeside(this.#file, value), place, isAddress);
     });
   }
 }

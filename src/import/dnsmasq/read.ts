@@ -1,13 +1,12 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { isIP } from "node:net";
-import { dirname, join } from "node:path";
-import { parseNetwork } from "../../config/values.ts";
-import { hostName } from "../lists.ts";
+import { join } from "node:path";
+import { excepted, hostsOf, hostWith, readHostLines } from "../hosts.ts";
+import { hostName, isNetwork } from "../lists.ts";
 import {
-  ANYTHING,
   answered,
-  decide,
-  excepted,
+  type Choices,
+  domainList,
   type Findings,
   forNames,
   type Host,
@@ -20,10 +19,11 @@ import {
   namesOf,
   type Outcome,
   type Place,
+  routes,
   type SourceServer,
 } from "../model.ts";
 import { askGroup, nameOfSide, readServer, serverGroup } from "../servers.ts";
-import { pathIn, readLines } from "../source.ts";
+import { pathBeside, readLines } from "../source.ts";
 
 /**
  * Reads a configuration of dnsmasq with what it includes. Of `server=`, `local=` and `address=` the longest domain wins, whatever the order; several lines
@@ -79,14 +79,7 @@ class Reader {
     ) {
       const at = { file: path, line: 1 };
       const known = this.#lists.get(target) ?? { patterns: new Set<string>(), lists: [], place: at };
-      known.lists.push({
-        path,
-        category: "dnsmasq",
-        kind: "domains",
-        tag: path.replace(/^.*\/|\.conf$/g, ""),
-        place: at,
-        reloads: true,
-      });
+      known.lists.push(domainList(path, "dnsmasq", path.replace(/^.*\/|\.conf$/g, ""), at));
       this.#lists.set(target, known);
       return;
     }
@@ -100,7 +93,7 @@ class Reader {
     switch (key) {
       case "conf-file":
       case "servers-file":
-        this.readFile(pathIn(dirname(this.#file), value), place);
+        this.readFile(pathBeside(this.#file, value), place);
         return;
       case "conf-dir":
         this.#readFolder(value, place);
@@ -120,7 +113,7 @@ class Reader {
 
   #readFolder(value: string, place: Place): void {
     const [written = "", ...patterns] = value.split(",");
-    const folder = pathIn(dirname(this.#file), written);
+    const folder = pathBeside(this.#file, written);
     if (!existsSync(folder)) throw new ImportError(place, `cannot read ${folder}: no such folder`);
     const [endings, excluded] = [
       patterns.filter((each) => each.startsWith("*")),
@@ -186,13 +179,9 @@ class Reader {
     const place = { file: this.#file, line: 1 };
     const rest = this.#defaultOutcome(place);
     const choices = [...this.#serverChoices(rest), ...this.#answerChoices()];
-    const split: readonly ModelRule[] =
-      choices.length === 0
-        ? []
-        : [{ kind: "longest", label: "split", condition: ANYTHING, choices, place: choices[0]?.place ?? place }];
     const rebinding = this.#texts("rebind-domain-ok").flatMap(({ value, place: at }): ModelRule[] => {
       const patterns = this.#domains(value.startsWith("/") ? value : `/${value}/`, at)?.patterns ?? [];
-      return [modify(forNames({ patterns, lists: [] }), { rebinding: "allow" }, at)];
+      return [modify(forNames(namesOf(patterns)), { rebinding: "allow" }, at)];
     });
     const bogus = [...this.#texts("bogus-nxdomain"), ...this.#texts("ignore-address")].map(({ value }) => value);
     for (const { place: at } of this.#texts("bogus-nxdomain"))
@@ -205,11 +194,11 @@ class Reader {
     return {
       origin: "dnsmasq",
       file: this.#file,
-      rules: [...rebinding, ...this.#withoutIpv6(), ...split, decide(ANYTHING, rest, rest.place, "others")],
+      rules: [...rebinding, ...this.#withoutIpv6(), ...routes(choices, rest)],
       hosts: this.#hosts(),
       bootstrap: [],
       poison: NO_NETWORKS,
-      bogus: { lists: [], networks: bogus.filter((network) => "value" in parseNetwork(network)) },
+      bogus: { lists: [], networks: bogus.filter(isNetwork) },
       settings: this.#settings(),
     };
   }
@@ -218,7 +207,7 @@ class Reader {
     return this.#values.get(key) ?? [];
   }
 
-  #serverChoices(rest: Outcome) {
+  #serverChoices(rest: Outcome): Choices {
     const byTargets = new Map<
       string,
       {
@@ -261,29 +250,19 @@ class Reader {
   }
 
   /** Addresses that block are answers of rules; others are hosts. */
-  #answerChoices() {
-    const choices: {
-      readonly names: { readonly patterns: readonly string[]; readonly lists: readonly ListFile[] };
-      readonly outcome: Outcome;
-      readonly place: Place;
-    }[] = [];
-    for (const answer of ["zero", "nxdomain"] as const) {
+  #answerChoices(): Choices {
+    return (["zero", "nxdomain"] as const).flatMap((answer) => {
       const found = [...this.#addresses].filter(([, { addresses }]) => answerOf(addresses) === answer);
       const place = found[0]?.[1].place;
-      if (place === undefined) continue;
+      if (place === undefined) return [];
       if (answer === "zero")
         this.#findings.add(
           "changed",
           place,
           "a blocked name is closed for every type; dnsmasq asked for types without an address",
         );
-      choices.push({
-        names: namesOf(found.map(([pattern]) => pattern)),
-        outcome: answered(answer, place),
-        place,
-      });
-    }
-    return choices;
+      return [{ names: namesOf(found.map(([pattern]) => pattern)), outcome: answered(answer, place), place }];
+    });
   }
 
   #outcome(servers: readonly { readonly value: string; readonly place: Place }[], place: Place): Outcome {
@@ -309,7 +288,7 @@ class Reader {
   #defaultOutcome(place: Place): Outcome {
     const servers = [...this.#defaults];
     for (const { value, place: at } of this.#options.has("no-resolv") ? [] : this.#texts("resolv-file"))
-      for (const { text, ...line } of readLines(pathIn(dirname(this.#file), value), at)) {
+      for (const { text, ...line } of readLines(pathBeside(this.#file, value), at)) {
         const server = /^nameserver\s+(\S+)/.exec(text)?.[1];
         if (server !== undefined) servers.push({ value: server, place: line });
       }
@@ -321,23 +300,20 @@ class Reader {
 
   #hosts(): readonly Host[] {
     const hosts: Host[] = [];
-    const add = (name: string, wildcard: boolean, addresses: readonly string[], place: Place) =>
-      hosts.push({ name, wildcard, addresses, cname: null, others: "forward", place });
     for (const [pattern, { addresses, place }] of this.#addresses) {
       if (answerOf(addresses) !== "address" || hostName(pattern) === null) continue;
-      add(pattern, false, addresses, place);
-      add(pattern, true, addresses, place);
+      hosts.push(...hostsOf(pattern, { addresses, cname: null, others: "forward", place }));
       // The longer name wins, also where it names a server.
       for (const [inner, { place: at }] of this.#servers)
         if (inner.endsWith(`.${pattern}`) && !this.#addresses.has(inner) && hostName(inner) !== null)
-          for (const wildcard of [false, true]) hosts.push(excepted(inner, wildcard, at));
+          hosts.push(...excepted(inner, at));
     }
     for (const { value, place } of this.#texts("host-record")) {
       const parts = value.split(",").map((part) => part.trim());
       const addresses = parts.filter((part) => isIP(part) !== 0);
       for (const part of parts)
         if (isIP(part) === 0 && hostName(part) !== null && !/^\d+$/.test(part) && addresses.length > 0)
-          add(hostName(part) ?? part, false, addresses, place);
+          hosts.push(hostWith(hostName(part) ?? part, addresses, place));
     }
     for (const { value, place } of this.#texts("cname")) {
       const names = value.split(",").map((part) => hostName(part.trim()));
@@ -346,26 +322,12 @@ class Reader {
         if (name !== null && name !== target && target !== undefined)
           hosts.push({ name, wildcard: false, addresses: [], cname: target, others: "nodata", place });
     }
-    for (const { value, place } of this.#texts("addn-hosts")) {
-      for (const { text, ...at } of readLines(pathIn(dirname(this.#file), value), place)) {
-        const [address = "", ...names] = text.split(/\s+/);
-        for (const written of isIP(address) === 0 ? [] : names) {
-          const name = hostName(written);
-          const known = hosts.findIndex((host) => host.name === name && !host.wildcard && host.cname === null);
-          if (name === null) continue;
-          if (known < 0) add(name, false, [address], at);
-          else
-            hosts.splice(known, 1, {
-              name,
-              wildcard: false,
-              addresses: [...(hosts[known]?.addresses ?? []), address],
-              cname: null,
-              others: "forward",
-              place: at,
-            });
-        }
+    for (const { value, place } of this.#texts("addn-hosts"))
+      for (const host of readHostLines(pathBeside(this.#file, value), place)) {
+        const known = hosts.findIndex(({ name, wildcard, cname }) => name === host.name && !wildcard && cname === null);
+        if (known < 0) hosts.push(host);
+        else hosts[known] = { ...host, addresses: [...(hosts[known]?.addresses ?? []), ...host.addresses] };
       }
-    }
     return hosts;
   }
 

@@ -1,24 +1,27 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { parseNetwork } from "../../config/values.ts";
 import { compareOf } from "../chinadns-ng/read.ts";
-import { hostName } from "../lists.ts";
+import { hostsOf } from "../hosts.ts";
+import { hostName, isAddress, isNetwork } from "../lists.ts";
 import {
   ANYTHING,
   type Ask,
   answered,
   decide,
+  domainList,
   type Findings,
   forNames,
   type Host,
   ImportError,
   joinNames,
   type ListFile,
+  longest,
   type Meaning,
   type ModelRule,
   type Names,
   NO_NAMES,
   NO_NETWORKS,
+  namesIn,
   namesOf,
   type Outcome,
   type Place,
@@ -33,7 +36,7 @@ import {
   mapEntries,
   othersThan,
   parseTree,
-  pathIn,
+  pathBeside,
   readText,
   type Tree,
   textAt,
@@ -80,7 +83,7 @@ class Reader {
     });
     const ipcidr = itemsOf(childOf(childOf(this.#dns, "fallback-filter"), "ipcidr"))
       .map(textOf)
-      .filter((text) => "value" in parseNetwork(text));
+      .filter(isNetwork);
     const hasFallback = itemsOf(childOf(this.#dns, "fallback")).length > 0;
     return {
       origin: "mihomo",
@@ -124,7 +127,7 @@ class Reader {
       const isHttps = written.startsWith("https:");
       const via = isHttps ? parts.find((part) => !part.includes("=")) : fragment;
       const subnet = parts.find((part) => part.startsWith("ecs="))?.slice(4);
-      if (subnet !== undefined && isHttps && "value" in parseNetwork(subnet)) {
+      if (subnet !== undefined && isHttps && isNetwork(subnet)) {
         ecs = subnet;
         withSubnet++;
       }
@@ -161,9 +164,9 @@ class Reader {
     const tree = childOf(this.#dns, "proxy-server-nameserver");
     const names = itemsOf(childOf(this.#tree, "proxies"))
       .flatMap((item) => hostName(textAt(item, "server")) ?? [])
-      .filter((name) => !("value" in parseNetwork(name)));
+      .filter((name) => !isNetwork(name));
     if (tree === null || names.length === 0) return [];
-    const condition = forNames({ patterns: [...new Set(names)].map((name) => `full:${name}`), lists: [] });
+    const condition = forNames(namesOf([...new Set(names)].map((name) => `full:${name}`)));
     return [decide(condition, this.#outcome(tree, "proxy-server-nameserver"), tree.place, "proxy-servers")];
   }
 
@@ -190,8 +193,7 @@ class Reader {
       "names with fake addresses are asked of mihomo, which must go on running and listening; if it runs elsewhere, write its address in the group `mihomo`",
     );
     if (mode === "rule") return this.#fakeByRules(itemsOf(filter), outcome, place);
-    let names = NO_NAMES;
-    for (const item of itemsOf(filter)) names = joinNames([names, this.#names(textOf(item), item.place) ?? NO_NAMES]);
+    const names = joinNames(itemsOf(filter).map((item) => this.#names(textOf(item), item.place) ?? NO_NAMES));
     const condition = mode === "whitelist" ? forNames(names) : { ...ANYTHING, except: names };
     return [decide(condition, outcome, place, "fake-ip")];
   }
@@ -239,13 +241,8 @@ class Reader {
         ...group((pattern) => pattern.startsWith("regexp:")).map(alone),
       );
       const suffixes = group((pattern) => !/^(full|regexp):/.test(pattern));
-      const [first] = suffixes;
-      const choices = suffixes.map(({ pattern, outcome, place }) => ({
-        names: namesOf([pattern]),
-        outcome,
-        place,
-      }));
-      if (first !== undefined) rules.push({ kind: "longest", label: "policy", condition: ANYTHING, choices, place: first.place });
+      const choices = suffixes.map(({ pattern, ...choice }) => ({ ...choice, names: namesOf([pattern]) }));
+      rules.push(...longest(choices, "policy"));
       run = [];
     };
     for (const { key, value, place } of mapEntries(childOf(this.#dns, "nameserver-policy"))) {
@@ -271,7 +268,7 @@ class Reader {
             ? this.#geo(["geosite.dat", "GeoSite.dat"], set.trim(), "domains", place)
             : this.#ruleSet(set.trim(), place),
         );
-      return lists.includes(null) ? null : { patterns: [], lists: lists.filter((list) => list !== null) };
+      return lists.includes(null) ? null : namesIn(lists.filter((list) => list !== null));
     }
     const patterns = written.split(",").flatMap((each) => {
       const [, mark = "", bare = ""] = /^(\+\.|\.)?(.*)$/.exec(each.trim().toLowerCase()) ?? [];
@@ -286,7 +283,7 @@ class Reader {
       this.#findings.add("changed", place, `\`${each}\` matches no name`);
       return [];
     });
-    return { patterns, lists: [] };
+    return namesOf(patterns);
   }
 
   /** A category of a file that lies beside the configuration. */
@@ -308,14 +305,7 @@ class Reader {
       );
       return null;
     }
-    return {
-      path: /^https?:/.test(path) ? path : pathIn(dirname(this.#file), path),
-      category: "clash",
-      kind: "domains",
-      tag: name,
-      place,
-      reloads: true,
-    };
+    return domainList(/^https?:/.test(path) ? path : pathBeside(this.#file, path), "clash", name, place);
   }
 
   /** `nameserver`, and `fallback` where the addresses are not of the country. */
@@ -326,11 +316,10 @@ class Reader {
     const filter = childOf(this.#dns, "fallback-filter");
     const far = this.#outcome(tree, "fallback");
     const { place } = tree;
-    let names = NO_NAMES;
-    for (const item of itemsOf(childOf(filter, "domain")))
-      names = joinNames([names, this.#names(textOf(item), item.place) ?? NO_NAMES]);
-    for (const item of itemsOf(childOf(filter, "geosite")))
-      names = joinNames([names, this.#names(`geosite:${textOf(item)}`, item.place) ?? NO_NAMES]);
+    const names = joinNames([
+      ...itemsOf(childOf(filter, "domain")).map((item) => this.#names(textOf(item), item.place) ?? NO_NAMES),
+      ...itemsOf(childOf(filter, "geosite")).map((item) => this.#names(`geosite:${textOf(item)}`, item.place) ?? NO_NAMES),
+    ]);
     const always: readonly ModelRule[] =
       names.patterns.length + names.lists.length === 0 ? [] : [decide(forNames(names), far, place, "fallback-filter")];
     if (near.kind !== "ask") return [...always, rest(near, place)];
@@ -353,11 +342,11 @@ class Reader {
 
   #hosts(): readonly Host[] {
     if (textAt(this.#dns, "use-hosts") === "false") return [];
-    return mapEntries(childOf(this.#tree, "hosts")).flatMap(({ key, value, place }): Host[] => {
+    return mapEntries(childOf(this.#tree, "hosts")).flatMap(({ key, value, place }): readonly Host[] => {
       const [, mark = "", bare = ""] = /^(\+\.|\*\.|\.)?(.*)$/.exec(key.toLowerCase()) ?? [];
       const name = hostName(bare);
       const values = itemsOf(value).map(textOf);
-      const addresses = values.filter((each) => "value" in parseNetwork(each) && !each.includes("/"));
+      const addresses = values.filter(isAddress);
       const cname = addresses.length > 0 ? null : hostName(values[0] ?? "");
       if (name === null || (addresses.length === 0 && cname === null)) {
         this.#findings.add(
@@ -367,11 +356,8 @@ class Reader {
         );
         return [];
       }
-      const host = { name, addresses, cname, others: cname === null ? "forward" : "nodata", closesFamily: true, place } as const;
-      return [
-        ...(mark === "" || mark === "+." ? [{ ...host, wildcard: false }] : []),
-        ...(mark === "" ? [] : [{ ...host, wildcard: true }]),
-      ];
+      const pattern = mark === "" ? `full:${name}` : mark === "+." ? name : `*.${name}`;
+      return hostsOf(pattern, { addresses, cname, others: cname === null ? "forward" : "nodata", closesFamily: true, place });
     });
   }
 }

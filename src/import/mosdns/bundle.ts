@@ -1,11 +1,10 @@
 import { existsSync } from "node:fs";
-import { dirname, resolve } from "node:path";
-import { parseNetwork } from "../../config/values.ts";
+import { resolve } from "node:path";
 import { addressFromText } from "../../dns/address.ts";
 import { formatDuration } from "../../lib/duration.ts";
-import { hostName, readPattern } from "../lists.ts";
+import { excepted, hostsOf, hostWith } from "../hosts.ts";
+import { hostName, isAddress, isNetwork, readPattern } from "../lists.ts";
 import {
-  excepted,
   type Findings,
   type Host,
   ImportError,
@@ -16,6 +15,7 @@ import {
   type Networks,
   NO_NAMES,
   NO_NETWORKS,
+  namesIn,
   namesOf,
   type Place,
   type ServerGroup,
@@ -29,7 +29,7 @@ import {
   numberAt,
   othersThan,
   parseTree,
-  pathIn,
+  pathBeside,
   readLines,
   readText,
   type SourceLine,
@@ -55,7 +55,6 @@ interface Provider {
 }
 
 export interface Bundle {
-  readonly directory: string;
   readonly file: string;
   readonly plugins: ReadonlyMap<string, Plugin>;
   readonly providers: ReadonlyMap<string, Provider>;
@@ -67,7 +66,6 @@ const MAX_INCLUDED = 64;
 
 /** @param file the main configuration. @throws ImportError where it is no YAML, or no mosdns. */
 export function readBundle(file: string, findings: Findings): Bundle {
-  const directory = dirname(file);
   const plugins = new Map<string, Plugin>();
   const providers = new Map<string, Provider>();
   const servers: Tree[] = [];
@@ -90,12 +88,12 @@ export function readBundle(file: string, findings: Findings): Bundle {
     // What is included comes first: its plugins can be used by those below.
     for (const item of itemsOf(childOf(tree, "include"))) {
       const written = textOf(item);
-      const beside = pathIn(dirname(path), written);
-      readFile(existsSync(pathIn(directory, written)) ? pathIn(directory, written) : beside, item.place);
+      const beside = pathBeside(path, written);
+      readFile(existsSync(pathBeside(file, written)) ? pathBeside(file, written) : beside, item.place);
     }
     for (const item of itemsOf(childOf(tree, "plugins", "plugin"))) addPlugin(item, plugins);
     for (const item of itemsOf(childOf(tree, "data_providers"))) {
-      const path = pathIn(directory, textAt(item, "file"));
+      const path = pathBeside(file, textAt(item, "file"));
       providers.set(textAt(item, "tag"), { path, reloads: isOn(item, "auto_reload"), place: item.place });
     }
     servers.push(...itemsOf(childOf(tree, "servers")));
@@ -113,7 +111,7 @@ export function readBundle(file: string, findings: Findings): Bundle {
   };
   readFile(resolve(file), { file, line: 1 });
   if (plugins.size === 0) throw new ImportError({ file, line: 1 }, "this is no mosdns configuration: it has no `plugins`");
-  return { directory, file, plugins, providers, servers, api };
+  return { file, plugins, providers, servers, api };
 }
 
 function addPlugin(item: Tree, plugins: Map<string, Plugin>): void {
@@ -191,10 +189,10 @@ export class MosdnsSets {
         depth + 1,
       );
       if (inline === null || nested === null) return null;
-      return joinNames([{ patterns: [], lists: this.#filesOf(set, "domains") }, inline, nested]);
+      return joinNames([namesIn(this.#filesOf(set, "domains")), inline, nested]);
     }
     const file = this.#fileOf(item);
-    if (file !== null) return { patterns: [], lists: listsOf(file, "domains") };
+    if (file !== null) return namesIn(listsOf(file, "domains"));
     if (/^(\$|geosite:|provider:)/.test(written)) return this.#missing(item);
     // Nothing, and `keyword:` with nothing after it, match every name.
     const read = written === "keyword:" ? { pattern: "." } : readPattern(written.replace(/^(full|domain):\.?$/, "."));
@@ -224,7 +222,7 @@ export class MosdnsSets {
     }
     const file = this.#fileOf(item);
     if (file !== null) return { ...NO_NETWORKS, lists: listsOf(file, "addresses") };
-    if ("value" in parseNetwork(written)) return { ...NO_NETWORKS, networks: [written] };
+    if (isNetwork(written)) return { ...NO_NETWORKS, networks: [written] };
     this.#missing(item);
     return null;
   }
@@ -242,7 +240,7 @@ export class MosdnsSets {
   #filesOf({ args, tag, place }: Plugin, kind: ListFile["kind"]): readonly ListFile[] {
     return itemsOf(childOf(args, "files")).flatMap((item) => {
       const [, written = "", codes = ""] = /^(.+?\.dat)?(?::([^/\\]*))?$/i.exec(textOf(item)) ?? [];
-      const path = pathIn(this.#bundle.directory, written === "" ? textOf(item) : written);
+      const path = pathBeside(this.#bundle.file, written === "" ? textOf(item) : written);
       return listsOf({ path, tag, reloads: isOn(args, "auto_reload"), place: item.place ?? place, codes: codesOf(codes) }, kind);
     });
   }
@@ -257,7 +255,7 @@ export class MosdnsSets {
     const [, file, codes = ""] = /^(?:ext:|&)(.+?)(?::([^:/\\]*))?$/.exec(written) ?? [];
     if (file === undefined) return null;
     const stem = file.replace(/^.*[/\\]|\.[^.]*$/g, "");
-    return { path: pathIn(this.#bundle.directory, file), tag: stem, reloads: false, place, codes: codesOf(codes) };
+    return { path: pathBeside(this.#bundle.file, file), tag: stem, reloads: false, place, codes: codesOf(codes) };
   }
 }
 
@@ -406,15 +404,17 @@ export function readHosts(items: readonly Tree[], files: readonly NamedFile[], f
       findings.add("blank", place, `\`${pattern}\`: the hosts table has names and \`*.\` names, no patterns`);
       continue;
     }
-    const addresses = targets.filter((target) => "value" in parseNetwork(target) && !target.includes("/"));
+    const addresses = targets.filter(isAddress);
     if (addresses.length === 0 || addresses.length < targets.length) {
       findings.add("blank", place, `\`${pattern}\` has no address`);
       continue;
     }
-    const host = { addresses, cname: null, others: "forward", closesFamily: true, place } as const;
     // Of one pattern the last line holds.
-    hosts.set(name, { ...host, name, wildcard: false });
-    if (kind === "domain") hosts.set(`*.${name}`, { ...host, name, wildcard: true });
+    for (const host of hostsOf(kind === "domain" ? name : `full:${name}`, {
+      ...hostWith(name, addresses, place),
+      closesFamily: true,
+    }))
+      hosts.set(`${host.wildcard ? "*." : ""}${name}`, host);
   }
   return [...hosts.values()];
 }
@@ -432,7 +432,7 @@ export function readRedirects(items: readonly Tree[], files: readonly NamedFile[
     const alias = { name, addresses: [], cname, others: "nodata", place } as const;
     if (kind === "full") return [{ ...alias, wildcard: false }];
     // The target is asked as it is, also below the name.
-    const apart = cname === name || cname.endsWith(`.${name}`) ? [excepted(cname, false, place)] : [];
+    const apart = cname === name || cname.endsWith(`.${name}`) ? excepted(`full:${cname}`, place) : [];
     return [...(cname === name ? [] : [{ ...alias, wildcard: false }]), { ...alias, wildcard: true }, ...apart];
   });
 }

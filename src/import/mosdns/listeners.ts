@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { isIPv6 } from "node:net";
 import { parseEndpoint, splitHostPort } from "../../config/values.ts";
 import { type Findings, ImportError, type Place } from "../model.ts";
-import { childOf, itemsOf, pathIn, type Tree, textAt, textOf } from "../source.ts";
+import { childOf, itemsOf, pathBeside, type Tree, textAt, textOf } from "../source.ts";
 import type { Bundle } from "./bundle.ts";
 
 type Section = "dns" | "tls" | "https" | "http";
@@ -88,7 +88,7 @@ function listenSettings(written: readonly Written[], bundle: Bundle, findings: F
     if (address === "") continue;
     const plain = SECTIONS[protocol.toLowerCase()];
     const [cert, key] = [textAt(tree, "cert"), textAt(tree, "key")].map((path) =>
-      path === "" ? "" : pathIn(bundle.directory, path),
+      path === "" ? "" : pathBeside(bundle.file, path),
     );
     const section = cert === "" ? plain : plain === "http" ? "https" : protocol === "tcp_server" ? "tls" : plain;
     const leave = (why: string) => findings.add("left", tree.place, `the listener ${address}: ${why}`);

@@ -1,7 +1,7 @@
-import { parseNetwork } from "../../config/values.ts";
 import { typeNumber } from "../../dns/types.ts";
+import { isNetwork } from "../lists.ts";
 import type { Findings, Host, Place, ResponseTest } from "../model.ts";
-import { childOf, isOn, itemsOf, numberAt, othersThan, pathIn, type Tree, textAt, textOf } from "../source.ts";
+import { childOf, isOn, itemsOf, numberAt, othersThan, pathBeside, type Tree, textAt, textOf } from "../source.ts";
 import { type Bundle, FORWARD_TYPES, MosdnsGroups, MosdnsSets, type Plugin, readHosts, readRedirects, ttlOf } from "./bundle.ts";
 import { parseExpression } from "./expression.ts";
 import type { Step, Steps, Test } from "./steps.ts";
@@ -259,7 +259,7 @@ export class StepReader4 {
     const ext = /^ext:(.+)$/.exec(written)?.[1];
     if (provider !== undefined) return { ...provider, tag: written, codes: [] };
     if (ext !== undefined)
-      return { path: pathIn(this.#bundle.directory, ext), tag: ext, reloads: false, place: item.place, codes: [] };
+      return { path: pathBeside(this.#bundle.file, ext), tag: ext, reloads: false, place: item.place, codes: [] };
     return null;
   }
 
@@ -278,7 +278,7 @@ export class StepReader4 {
 
   #ecs({ args, tag }: Plugin, place: Place): Steps {
     const [ipv4, ipv6] = [textAt(args, "ipv4"), textAt(args, "ipv6")];
-    if (ipv4 !== "" && ipv6 !== "" && "value" in parseNetwork(ipv6))
+    if (ipv4 !== "" && ipv6 !== "" && isNetwork(ipv6))
       this.#findings.add("changed", place, `\`ipv6\` of \`${tag}\`: one network is sent with every question`);
     const masks = {
       mask4: numberAt(args, "mask4") ?? 24,

@@ -1,8 +1,8 @@
-import { parseNetwork } from "../../config/values.ts";
 import { TYPE, typeNumber } from "../../dns/types.ts";
+import { isNetwork } from "../lists.ts";
 import { type Findings, type Host, ImportError, type Place, type ResponseTest } from "../model.ts";
 import { shownServer } from "../servers.ts";
-import { childOf, isOn, itemsOf, numberAt, othersThan, pathIn, type Tree, textAt, textOf } from "../source.ts";
+import { childOf, isOn, itemsOf, numberAt, othersThan, pathBeside, type Tree, textAt, textOf } from "../source.ts";
 import { type Bundle, FORWARD_TYPES, MosdnsGroups, MosdnsSets, type Plugin, readHosts, readRedirects, ttlOf } from "./bundle.ts";
 import type { Step, Steps, Test } from "./steps.ts";
 
@@ -244,7 +244,7 @@ export class StepReader5 {
 
   #files({ args }: Plugin) {
     return itemsOf(childOf(args, "files")).map((item) => {
-      const path = pathIn(this.#bundle.directory, textOf(item));
+      const path = pathBeside(this.#bundle.file, textOf(item));
       return { path, tag: textOf(item), reloads: false, place: item.place, codes: [] };
     });
   }
@@ -301,7 +301,7 @@ export function ecsSteps({ isSent, preset, mask4, mask6, forced = false }: EcsSe
   if (preset !== "") {
     const address = preset.replace(/\/.*$/, "");
     const network = `${address}/${address.includes(":") ? mask6 : mask4}`;
-    return "value" in parseNetwork(network)
+    return isNetwork(network)
       ? [{ kind: "ecs", ecs: network, forced, place }]
       : [{ kind: "unknown", why: `ECS \`${preset}\``, place }];
   }

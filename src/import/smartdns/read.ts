@@ -1,14 +1,14 @@
 import { existsSync, readdirSync } from "node:fs";
 import { isIP } from "node:net";
 import { basename, dirname, join } from "node:path";
-import { parseNetwork } from "../../config/values.ts";
 import { typeNumber } from "../../dns/types.ts";
-import { hostName } from "../lists.ts";
+import { excepted, hostsOf, readHostLines } from "../hosts.ts";
+import { hostName, isNetwork } from "../lists.ts";
 import {
   ANYTHING,
   answered,
   decide,
-  excepted,
+  domainList,
   type Findings,
   forNames,
   type Host,
@@ -20,14 +20,16 @@ import {
   type Names,
   NO_NAMES,
   NO_NETWORKS,
+  namesIn,
   namesOf,
   type Outcome,
   type Place,
+  routes,
   type ServerGroup,
   type SourceServer,
 } from "../model.ts";
 import { askGroup, readServer, serverGroup, shownServer } from "../servers.ts";
-import { pathIn, readLines } from "../source.ts";
+import { pathBeside, readLines } from "../source.ts";
 
 /**
  * Reads a configuration of smartdns with what it includes. A server is of its groups and, unless it is excluded, of the default group. Of a domain the longest
@@ -109,7 +111,7 @@ class Reader {
       const [, key = "", rest = ""] = /^(\S+)\s*(.*)$/.exec(text) ?? [];
       const { words, flags } = flagsOf(rest);
       if (key === "conf-file")
-        for (const each of filesOf(pathIn(dirname(this.#file), words[0] ?? "")))
+        for (const each of filesOf(pathBeside(this.#file, words[0] ?? "")))
           this.readFile(each, at, flags.has("group") ? this.#tree(flags.get("group")?.[0] ?? "") : tree);
       else if (key === "group-begin") {
         tree = this.#tree(words[0] ?? "");
@@ -134,11 +136,8 @@ class Reader {
 
   #domainSet(flags: Flags, place: Place): void {
     const [name = ""] = flags.get("name") ?? flags.get("n") ?? [];
-    const path = pathIn(dirname(this.#file), (flags.get("file") ?? flags.get("f") ?? [])[0] ?? "");
-    this.#sets.set(name, [
-      ...(this.#sets.get(name) ?? []),
-      { path, category: "plain", kind: "domains", tag: name, place, reloads: true },
-    ]);
+    const path = pathBeside(this.#file, (flags.get("file") ?? flags.get("f") ?? [])[0] ?? "");
+    this.#sets.set(name, [...(this.#sets.get(name) ?? []), domainList(path, "plain", name, place)]);
   }
 
   meaning(): Meaning {
@@ -197,17 +196,11 @@ class Reader {
         const [, domain = "", target = ""] = /^\/(.*)\/([^/]*)$/.exec(first) ?? [];
         const [name, cname] = [hostName(domain), hostName(target)];
         if (name === null || cname === null) this.#findings.add("blank", place, `\`cname ${first}\` has no name on both sides`);
-        else
-          for (const wildcard of [false, true])
-            this.#hosts.push({ name, wildcard, addresses: [], cname, others: "nodata", place });
+        else this.#hosts.push(...hostsOf(name, { addresses: [], cname, others: "nodata", place }));
         break;
       }
       case "hosts-file":
-        for (const { text, ...at } of readLines(pathIn(dirname(this.#file), first), place)) {
-          const [address = "", ...names] = text.split(/\s+/);
-          for (const name of isIP(address) === 0 ? [] : names.flatMap((each) => hostName(each) ?? []))
-            this.#hosts.push({ name, wildcard: false, addresses: [address], cname: null, others: "forward", place: at });
-        }
+        this.#hosts.push(...readHostLines(pathBeside(this.#file, first), place));
         break;
       case "bogus-nxdomain":
         this.#findings.add(
@@ -355,15 +348,11 @@ class Reader {
       const [, kind = "", bare = ""] = /^([*-]?\.)?(.*)$/.exec(domain.toLowerCase()) ?? [];
       const name = hostName(bare);
       if (domain === ".") names = joinNames([names, namesOf(["."])]);
-      else if (lists !== undefined) names = joinNames([names, { patterns: [], lists }]);
+      else if (lists !== undefined) names = joinNames([names, namesIn(lists)]);
       else if (set !== undefined || name === null) {
         this.#findings.add("leak", place, `\`${domain}\` is no domain and no set, so its names would go the way of all others`);
         return null;
-      } else
-        names = joinNames([
-          names,
-          { patterns: [kind === "-." ? `full:${name}` : kind === "*." ? `*.${name}` : name], lists: [] },
-        ]);
+      } else names = joinNames([names, namesOf([kind === "-." ? `full:${name}` : kind === "*." ? `*.${name}` : name])]);
     }
     return { names, value };
   }
@@ -420,8 +409,7 @@ class Reader {
 
   #treeRules(tree: Tree, clients: readonly string[] | null, rest: Outcome, names: Names | null): readonly ModelRule[] {
     const condition = { ...ANYTHING, clients, names };
-    const label = tree.name;
-    const rules: ModelRule[] = this.#addressRules(tree, clients);
+    const addressRules = this.#addressRules(tree, clients);
     const choices = Map.groupBy(tree.nameservers.values(), ({ group }) => group);
     const split = [...choices].map(([group, all]) => {
       const place = all[0]?.place ?? rest.place;
@@ -431,16 +419,7 @@ class Reader {
         place,
       };
     });
-    const [first] = split;
-    if (first !== undefined && names === null)
-      rules.push({
-        kind: "longest",
-        label: label === "" ? "split" : `${label}-split`,
-        condition,
-        choices: split,
-        place: first.place,
-      });
-    return [...rules, decide(condition, rest, rest.place, label === "" ? "others" : label)];
+    return [...addressRules, ...routes(names === null ? split : [], rest, tree.name, condition)];
   }
 
   /** Attributes are inherited one by one, so each is a rule over all of its names; `-` takes names out. */
@@ -489,21 +468,15 @@ class Reader {
           this.#findings.add("blank", place, `\`address …/${rule}\`: only single names have addresses here, and for all clients`);
           continue;
         }
-        for (const pattern of names.patterns) {
-          const name = pattern.replace(/^(full:|\*\.)/, "");
-          const host = { name, addresses, cname: null, others: "forward", place } as const;
-          if (!pattern.startsWith("*.")) hosts.push({ ...host, wildcard: false });
-          if (!pattern.startsWith("full:")) hosts.push({ ...host, wildcard: true });
-        }
+        const host = { addresses, cname: null, others: "forward", place } as const;
+        hosts.push(...names.patterns.flatMap((pattern) => hostsOf(pattern, host)));
       }
     // The longer name wins: `-` frees it.
     const free = [...this.#root.addresses.values()].filter(({ rule }) => rule === "-");
     const freed = free.flatMap(({ names, place }) =>
       names.patterns.flatMap((pattern) => {
         const name = pattern.replace(/^(full:|\*\.)/, "");
-        if (!hosts.some((host) => host.wildcard && name.endsWith(`.${host.name}`))) return [];
-        const kinds = pattern.startsWith("full:") ? [false] : pattern.startsWith("*.") ? [true] : [false, true];
-        return kinds.map((wildcard) => excepted(name, wildcard, place));
+        return hosts.some((host) => host.wildcard && name.endsWith(`.${host.name}`)) ? excepted(pattern, place) : [];
       }),
     );
     return [...hosts, ...freed];
@@ -554,11 +527,11 @@ function newTree(name: string): Tree {
 /** Single patterns, and the lists of a set together: a later line replaces an earlier one for the same. */
 function* eachOf({ patterns, lists }: Names): Generator<[string, Names]> {
   for (const pattern of patterns) yield [pattern, namesOf([pattern])];
-  if (lists.length > 0) yield [`set ${lists[0]?.tag ?? ""}`, { patterns: [], lists }];
+  if (lists.length > 0) yield [`set ${lists[0]?.tag ?? ""}`, namesIn(lists)];
 }
 
 function networkOf(written: string): readonly string[] {
-  return "value" in parseNetwork(written) ? [written] : [];
+  return isNetwork(written) ? [written] : [];
 }
 
 /** A path, in whose last part `*` may stand. */

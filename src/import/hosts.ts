@@ -1,0 +1,36 @@
+import { isIP } from "node:net";
+import { hostName } from "./lists.ts";
+import type { Host, Place } from "./model.ts";
+import { readLines } from "./source.ts";
+
+/** Names that are answered here, as several sources write them. */
+
+/** The hosts of a pattern: `full:x` is the name alone, `*.x` what is below it, `x` both. */
+export function hostsOf(pattern: string, host: Omit<Host, "name" | "wildcard">): readonly Host[] {
+  const name = pattern.replace(/^(full:|\*\.)/, "");
+  const wildcards = pattern.startsWith("full:") ? [false] : pattern.startsWith("*.") ? [true] : [false, true];
+  return wildcards.map((wildcard) => ({ ...host, name, wildcard }));
+}
+
+/** The names of a pattern that a wildcard of the hosts does not hold. */
+export function excepted(pattern: string, place: Place): readonly Host[] {
+  return hostsOf(pattern, { addresses: [], cname: null, others: "forward", opens: "all", place });
+}
+
+/** A name alone with addresses of its own. */
+export function hostWith(name: string, addresses: readonly string[], place: Place): Host {
+  return { name, wildcard: false, addresses, cname: null, others: "forward", place };
+}
+
+/** The lines of a file as /etc/hosts: an address, then its names. Other lines are passed over. */
+export function readHostLines(
+  path: string,
+  place: Place,
+  isAddress: (text: string) => boolean = (text) => isIP(text) !== 0,
+): readonly Host[] {
+  return readLines(path, place).flatMap(({ text, ...at }) => {
+    const [address = "", ...names] = text.split(/\s+/);
+    if (!isAddress(address)) return [];
+    return names.flatMap((each) => hostName(each) ?? []).map((name) => hostWith(name, [address], at));
+  });
+}
