@@ -9,10 +9,12 @@ const message = new Uint8Array(33).map((_, at) => at * 7);
 const encoded = Buffer.from(message).toString("base64url");
 
 function read(method: string, target: string, headers: { contentType?: string; contentEncoding?: string } = {}) {
-  return readRequest(
+  const request = readRequest(
     { ...FROM_NOBODY, method, target, contentType: headers.contentType, contentEncoding: headers.contentEncoding },
     "/dns-query",
   );
+  // In plain bytes, whatever kind of array they come in.
+  return request.kind === "message" ? { ...request, message: Uint8Array.from(request.message) } : request;
 }
 
 const statusOf = (request: ReturnType<typeof readRequest>) => (request.kind === "refused" ? request.status : request.kind);
