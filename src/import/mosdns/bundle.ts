@@ -124,7 +124,7 @@ function addPlugin(item: Tree, plugins: Map<string, Plugin>): void {
 }
 
 /** A file of names or addresses that a plugin or a provider names. */
-interface NamedFile {
+export interface NamedFile {
   readonly path: string;
   readonly tag: string;
   readonly reloads: boolean;
@@ -296,18 +296,9 @@ function prefixed(prefix: string, tree: Tree): Tree {
 export const FORWARD_TYPES = ["forward", "fast_forward", "forward_dnsproxy", "aliapi"];
 
 /** Keys that only say how connections are kept. */
-const TUNING = [
-  "trusted",
-  "enable_pipeline",
-  "idle_timeout",
-  "max_conns",
-  "tag",
-  "kernel_tx",
-  "kernel_rx",
-  "timeout",
-  "bootstrap_version",
-  "qtime",
-];
+const TUNING = `trusted enable_pipeline idle_timeout max_conns tag kernel_tx kernel_rx timeout bootstrap_version qtime`.split(
+  /\s+/,
+);
 
 /** Turns forward plugins into groups, and collects their bootstrap servers. */
 export class MosdnsGroups {

@@ -2,11 +2,12 @@ import { type Findings, ImportError, type Meaning, NO_NETWORKS } from "../model.
 import { childOf } from "../source.ts";
 import { cacheSettings, readBundle } from "./bundle.ts";
 import { readListeners, SERVER_TYPES } from "./listeners.ts";
+import { MosdnsPlugins } from "./plugins.ts";
 import { StepReader4 } from "./v4.ts";
 import { StepReader5 } from "./v5.ts";
 import { walk } from "./walk.ts";
 
-/** Reads a configuration of mosdns, whatever its version. Read `steps.ts`, then `walk.ts`: a version is one reader of steps. @throws ImportError */
+/** Reads a configuration of mosdns, whatever its version. Read `steps.ts`, then `walk.ts`: a version is one reader of steps, and `plugins.ts` what they share. @throws ImportError */
 export function readMosdns(file: string, findings: Findings): Meaning {
   const bundle = readBundle(file, findings);
   const sequences = [...bundle.plugins.values()].filter(({ type }) => type === "sequence");
@@ -20,16 +21,17 @@ export function readMosdns(file: string, findings: Findings): Meaning {
       "sequences of mosdns 5 are lists, those of mosdns 4 have `exec`: this has neither, or both",
     );
   const { entry, settings } = readListeners(bundle, findings);
-  const reader = isFour ? new StepReader4(bundle, findings) : new StepReader5(bundle, findings);
+  const plugins = new MosdnsPlugins(bundle, findings);
+  const reader = isFour ? new StepReader4(plugins) : new StepReader5(plugins);
   const { rules, hosts } = walk(reader.stepsOf(entry.tag, entry.place), entry.place, findings);
   return {
     origin: isFour ? "mosdns 4" : "mosdns 5",
     file: bundle.file,
     rules,
-    hosts: [...reader.aliases, ...hosts],
-    bootstrap: [...reader.groups.bootstrap],
+    hosts: [...plugins.aliases, ...hosts],
+    bootstrap: [...plugins.groups.bootstrap],
     poison: NO_NETWORKS,
     bogus: NO_NETWORKS,
-    settings: { ...settings, ...cacheSettings(reader.caches, findings) },
+    settings: { ...settings, ...cacheSettings(plugins.caches, findings) },
   };
 }

@@ -1,53 +1,25 @@
-import { typeNumber } from "../../dns/types.ts";
 import { isNetwork } from "../lists.ts";
-import type { Findings, Host, Place, ResponseTest } from "../model.ts";
+import type { Place } from "../model.ts";
 import { childOf, isOn, itemsOf, numberAt, othersThan, pathBeside, type Tree, textAt, textOf } from "../source.ts";
-import { type Bundle, FORWARD_TYPES, MosdnsGroups, MosdnsSets, type Plugin, readHosts, readRedirects, ttlOf } from "./bundle.ts";
+import { type NamedFile, type Plugin, readHosts, readRedirects, ttlOf } from "./bundle.ts";
 import { parseExpression } from "./expression.ts";
+import { ecsSteps, type MosdnsPlugins, preferSteps, rcodeAnswer, responseTest, typesTest, unknownType } from "./plugins.ts";
 import type { Step, Steps, Test } from "./steps.ts";
-import { ecsSteps } from "./v5.ts";
 
 /** Plugins that change neither where a question goes nor what is answered. */
-const SIDE_EFFECTS = [
-  "ipset",
-  "nftset",
-  "metrics_collector",
-  "query_summary",
-  "sleep",
-  "reverse_lookup",
-  "misc_optm",
-  "single_flight",
-  "padding",
-  "edns0_filter",
-];
-const BUILT_IN_EFFECTS = [
-  "_misc_optm",
-  "_single_flight",
-  "_pad_query",
-  "_query_summary",
-  "_query_edns0",
-  "_enable_edns0",
-  "_edns0_filter_no_edns0",
-  "_edns0_filter_ecs_only",
-  "_default_cache",
-  "_query_is_edns0",
-];
+const SIDE_EFFECTS = new Set(
+  `ipset nftset metrics_collector query_summary sleep reverse_lookup misc_optm single_flight padding edns0_filter`.split(/\s+/),
+);
+const BUILT_IN_EFFECTS = `_misc_optm _single_flight _pad_query _query_summary _query_edns0 _enable_edns0 _edns0_filter_no_edns0
+  _edns0_filter_ecs_only _default_cache _query_is_edns0`.split(/\s+/);
 
 /** Reads the steps of mosdns 4, mosdns-x and easymosdns. */
 export class StepReader4 {
-  readonly #bundle: Bundle;
-  readonly #findings: Findings;
-  readonly #sets: MosdnsSets;
-  readonly groups: MosdnsGroups;
-  readonly caches: Plugin[] = [];
-  readonly aliases: Host[] = [];
+  readonly #plugins: MosdnsPlugins;
   readonly #read = new Map<string, Steps>();
 
-  constructor(bundle: Bundle, findings: Findings) {
-    this.#bundle = bundle;
-    this.#findings = findings;
-    this.#sets = new MosdnsSets(bundle, findings);
-    this.groups = new MosdnsGroups(findings);
+  constructor(plugins: MosdnsPlugins) {
+    this.#plugins = plugins;
   }
 
   #steps(tree: Tree | null): Steps {
@@ -84,7 +56,7 @@ export class StepReader4 {
     if (numberAt(item, "stat_length") !== null)
       return { kind: "unknown", why: "a fallback that counts failures (`stat_length`)", place };
     if (isOn(item, "always_standby")) return { kind: "fallback", first, second, afterMs: null, place };
-    this.#findings.add(
+    this.#plugins.findings.add(
       "changed",
       place,
       "without `fast_fallback` the secondary never runs in mosdns 4: the primary alone is asked",
@@ -99,11 +71,11 @@ export class StepReader4 {
   }
 
   #matcher(word: string): Test | null {
-    if (word === "_response_valid_answer") return response({ kind: "valid" });
+    if (word === "_response_valid_answer") return responseTest({ kind: "valid" });
     if (word === "_qtype_AAAA") return { kind: "types", types: [28] };
     if (word === "_qtype_A_AAAA") return { kind: "types", types: [1, 28] };
     if (word === "_query_is_common") return { kind: "constant", value: true };
-    const plugin = this.#bundle.plugins.get(word);
+    const plugin = this.#plugins.bundle.plugins.get(word);
     if (plugin?.type === "query_matcher") return this.#queryMatcher(plugin);
     if (plugin?.type === "response_matcher") return this.#responseMatcher(plugin);
     return null;
@@ -111,52 +83,40 @@ export class StepReader4 {
 
   /** All keys must hold. */
   #queryMatcher({ args, tag }: Plugin): Test {
-    const of: Test[] = [];
-    for (const { key, value } of othersThan(args, [])) {
-      const unknown: Test = { kind: "unknown", why: `\`${key}\` of \`${tag}\`` };
-      const items = itemsOf(value);
-      switch (key) {
-        case "domain":
-        case "qname": {
-          const names = this.#sets.names(items);
-          of.push(names === null ? unknown : { kind: "names", names });
-          break;
-        }
-        case "qtype": {
-          const types = items.map((item) => typeNumber(textOf(item).toUpperCase()));
-          of.push(types.includes(null) ? unknown : { kind: "types", types: types.filter((type) => type !== null) });
-          break;
-        }
-        case "client_ip": {
-          const networks = this.#sets.networks(items);
-          of.push(networks === null || networks.lists.length > 0 ? unknown : { kind: "clients", clients: networks.networks });
-          break;
-        }
-        case "ecs": {
-          const networks = this.#sets.networks(items);
-          of.push(networks === null || networks.lists.length > 0 ? unknown : { kind: "ecs", networks: networks.networks });
-          break;
-        }
-        case "qclass":
-          of.push({ kind: "constant", value: items.some((item) => textOf(item) === "1") });
-          break;
-        default:
-          of.push(unknown);
-      }
-    }
+    const of = othersThan(args, []).map(
+      ({ key, value }): Test => this.#queryTest(key, itemsOf(value)) ?? { kind: "unknown", why: `\`${key}\` of \`${tag}\`` },
+    );
     return of.length === 0 ? { kind: "constant", value: false } : { kind: "all", of };
+  }
+
+  #queryTest(key: string, items: readonly Tree[]): Test | null {
+    switch (key) {
+      case "domain":
+      case "qname":
+        return this.#plugins.namesTest(items);
+      case "qtype":
+        return typesTest(items.map(textOf));
+      case "client_ip":
+      case "ecs": {
+        const networks = this.#plugins.inlineNetworks(items);
+        if (networks === null) return null;
+        return key === "ecs" ? { kind: "ecs", networks } : { kind: "clients", clients: networks };
+      }
+      case "qclass":
+        return { kind: "constant", value: items.some((item) => textOf(item) === "1") };
+      default:
+        return null;
+    }
   }
 
   #responseMatcher({ args, tag }: Plugin): Test {
     const of = othersThan(args, []).map(({ key, value }): Test => {
       const items = itemsOf(value);
-      if (key === "ip") {
-        const networks = this.#sets.networks(items);
-        if (networks !== null) return response({ kind: "addresses", networks });
-      }
+      const addresses = key === "ip" ? this.#plugins.addressesTest(items) : null;
+      if (addresses !== null) return addresses;
       const codes = items.map((item) => Number(textOf(item)));
-      if (key === "rcode" && codes.every(Number.isInteger)) return response({ kind: "rcode", codes });
-      return response({ kind: "unknown", why: `\`${key}\` of \`${tag}\`` });
+      if (key === "rcode" && codes.every(Number.isInteger)) return responseTest({ kind: "rcode", codes });
+      return responseTest({ kind: "unknown", why: `\`${key}\` of \`${tag}\`` });
     });
     return of.length === 0 ? { kind: "constant", value: false } : { kind: "all", of };
   }
@@ -182,13 +142,13 @@ export class StepReader4 {
       case "_new_refused_response":
         return [{ kind: "answer", answer: "refused", place }];
       case "_prefer_ipv4":
-        return [{ kind: "prefer", modifiers: { ipv6: "prefer-ipv4" }, place }];
+        return preferSteps("ipv4", place);
       case "_prefer_ipv6":
-        return [{ kind: "prefer", modifiers: { ipv4: "prefer-ipv6" }, place }];
+        return preferSteps("ipv6", place);
       case "_no_ecs":
         return [{ kind: "ecs", ecs: null, forced: true, place }];
       default: {
-        const plugin = this.#bundle.plugins.get(written);
+        const plugin = this.#plugins.bundle.plugins.get(written);
         return plugin === undefined
           ? [{ kind: "unknown", why: `\`${written}\` is not known`, place }]
           : this.#plugin(plugin, place);
@@ -197,41 +157,19 @@ export class StepReader4 {
   }
 
   #plugin(plugin: Plugin, place: Place): Steps {
-    const { tag, type, args } = plugin;
-    if (FORWARD_TYPES.includes(type)) {
-      return [{ kind: "forward", group: this.groups.groupOf(plugin), tag, place }];
-    }
-    if (SIDE_EFFECTS.includes(type)) {
-      this.#findings.add("left", plugin.place, `\`${tag}\` (${type}): nothing here corresponds to it, and no answer hangs on it`);
-      return [];
-    }
+    const { type, args } = plugin;
+    const shared = this.#plugins.stepsOf(plugin, place, SIDE_EFFECTS);
+    if (shared !== null) return shared;
     switch (type) {
       case "sequence":
         return [{ kind: "call", mode: "run", steps: () => this.#sequence(plugin), place }];
-      case "cache":
-        if (!this.caches.includes(plugin)) this.caches.push(plugin);
-        return [];
-      case "hosts": {
-        const items = itemsOf(childOf(args, "hosts"));
-        const inline = items.filter((item) => this.#fileOf(item) === null);
-        const hosts = readHosts(
-          inline,
-          items.flatMap((item) => this.#fileOf(item) ?? []),
-          this.#findings,
-        );
-        return [{ kind: "hosts", hosts, ends: true, place }];
-      }
+      case "hosts":
+        return [{ kind: "hosts", hosts: readHosts(...this.#entries(args, "hosts"), this.#plugins.findings), ends: true, place }];
       case "redirect": {
-        const items = itemsOf(childOf(args, "rule"));
-        const inline = items.filter((item) => this.#fileOf(item) === null);
-        const aliases = readRedirects(
-          inline,
-          items.flatMap((item) => this.#fileOf(item) ?? []),
-          this.#findings,
-        );
+        const aliases = readRedirects(...this.#entries(args, "rule"), this.#plugins.findings);
         if (aliases.length > 0)
-          this.#findings.add("changed", place, "a redirected name is answered with an alias, which mosdns 4 hid");
-        this.aliases.push(...aliases);
+          this.#plugins.findings.add("changed", place, "a redirected name is answered with an alias, which mosdns 4 hid");
+        this.#plugins.aliases.push(...aliases);
         return [];
       }
       case "blackhole":
@@ -241,7 +179,7 @@ export class StepReader4 {
       case "ecs":
         return this.#ecs(plugin, place);
       default:
-        return [{ kind: "unknown", why: `\`${tag}\` is a plugin of type \`${type}\`, which is not known`, place: plugin.place }];
+        return unknownType(plugin);
     }
   }
 
@@ -253,22 +191,26 @@ export class StepReader4 {
     return steps;
   }
 
-  #fileOf(item: Tree) {
+  /** The entries that stand in the configuration, and the files of others. */
+  #entries(args: Tree | null, key: string): [readonly Tree[], readonly NamedFile[]] {
+    const read = itemsOf(childOf(args, key)).map((item) => ({ item, file: this.#fileOf(item) }));
+    return [read.flatMap(({ item, file }) => (file === null ? [item] : [])), read.flatMap(({ file }) => file ?? [])];
+  }
+
+  #fileOf(item: Tree): NamedFile | null {
     const written = textOf(item);
-    const provider = this.#bundle.providers.get(/^provider:([^:]+)$/.exec(written)?.[1] ?? "");
+    const provider = this.#plugins.bundle.providers.get(/^provider:([^:]+)$/.exec(written)?.[1] ?? "");
     const ext = /^ext:(.+)$/.exec(written)?.[1];
     if (provider !== undefined) return { ...provider, tag: written, codes: [] };
     if (ext !== undefined)
-      return { path: pathBeside(this.#bundle.file, ext), tag: ext, reloads: false, place: item.place, codes: [] };
+      return { path: pathBeside(this.#plugins.bundle.file, ext), tag: ext, reloads: false, place: item.place, codes: [] };
     return null;
   }
 
   /** A and AAAA get the addresses, every other type the rcode, which is empty where none is said. */
   #blackhole(args: Tree | null, place: Place): Steps {
     const addresses = [...itemsOf(childOf(args, "ipv4")), ...itemsOf(childOf(args, "ipv6"))].map(textOf);
-    const rcode = numberAt(args, "rcode") ?? 0;
-    const answer = rcode === 3 ? "nxdomain" : rcode === 0 ? "nodata" : "refused";
-    const others: Step = { kind: "answer", answer, place };
+    const others: Step = { kind: "answer", answer: rcodeAnswer(String(numberAt(args, "rcode") ?? 0)), place };
     if (addresses.length === 0) return [others];
     if (addresses.every((address) => address === "0.0.0.0" || address === "::"))
       return [{ kind: "answer", answer: "zero", place }];
@@ -279,18 +221,10 @@ export class StepReader4 {
   #ecs({ args, tag }: Plugin, place: Place): Steps {
     const [ipv4, ipv6] = [textAt(args, "ipv4"), textAt(args, "ipv6")];
     if (ipv4 !== "" && ipv6 !== "" && isNetwork(ipv6))
-      this.#findings.add("changed", place, `\`ipv6\` of \`${tag}\`: one network is sent with every question`);
-    const masks = {
-      mask4: numberAt(args, "mask4") ?? 24,
-      mask6: numberAt(args, "mask6") ?? 48,
-      forced: isOn(args, "force_overwrite"),
-    };
-    return ecsSteps({ isSent: isOn(args, "auto"), preset: isOn(args, "auto") ? "" : ipv4 || ipv6, ...masks }, place);
+      this.#plugins.findings.add("changed", place, `\`ipv6\` of \`${tag}\`: one network is sent with every question`);
+    const isSent = isOn(args, "auto");
+    return ecsSteps({ isSent, preset: isSent ? "" : ipv4 || ipv6, args, forced: isOn(args, "force_overwrite") }, place);
   }
-}
-
-function response(test: ResponseTest): Test {
-  return { kind: "response", test };
 }
 
 function mapWords(test: ReturnType<typeof parseExpression> & object, map: (word: string) => Test): Test {

@@ -1,49 +1,32 @@
-import { TYPE, typeNumber } from "../../dns/types.ts";
-import { isNetwork } from "../lists.ts";
-import { type Findings, type Host, ImportError, type Place, type ResponseTest } from "../model.ts";
+import { TYPE } from "../../dns/types.ts";
+import { type Findings, ImportError, type Place } from "../model.ts";
 import { shownServer } from "../servers.ts";
 import { childOf, isOn, itemsOf, numberAt, othersThan, pathBeside, type Tree, textAt, textOf } from "../source.ts";
-import { type Bundle, FORWARD_TYPES, MosdnsGroups, MosdnsSets, type Plugin, readHosts, readRedirects, ttlOf } from "./bundle.ts";
+import { type NamedFile, type Plugin, readHosts, readRedirects, ttlOf } from "./bundle.ts";
+import { ecsSteps, type MosdnsPlugins, preferSteps, rcodeAnswer, responseTest, typesTest, unknownType } from "./plugins.ts";
 import type { Step, Steps, Test } from "./steps.ts";
 
 /** Plugins and actions that change neither where a question goes nor what is answered. */
-const SIDE_EFFECTS = new Set([
-  ...["ipset", "nftset", "ospf", "ros_addrlist", "ros_address_list", "mikrotik_addresslist", "nft_set", "ip_set_add"],
-  ...[
-    "metrics_collector",
-    "query_summary",
-    "debug_print",
-    "sleep",
-    "reverse_lookup",
-    "rate_limiter",
-    "query_recorder",
-    "stats_api",
-  ],
-  ...["single_flight", "forward_edns0opt", "pad_query", "padding", "prefetch", "cron", "download", "http_api"],
-]);
+const SIDE_EFFECTS = new Set(
+  `ipset nftset ospf ros_addrlist ros_address_list mikrotik_addresslist nft_set ip_set_add metrics_collector
+  query_summary debug_print sleep reverse_lookup rate_limiter query_recorder stats_api single_flight
+  forward_edns0opt pad_query padding prefetch cron download http_api`.split(/\s+/),
+);
 
 /** Reads the steps of mosdns 5 and OxiDNS. */
 export class StepReader5 {
-  readonly #bundle: Bundle;
-  readonly #findings: Findings;
-  readonly #sets: MosdnsSets;
-  readonly groups: MosdnsGroups;
-  readonly caches: Plugin[] = [];
-  readonly aliases: Host[] = [];
+  readonly #plugins: MosdnsPlugins;
   readonly #read = new Map<string, Steps>();
 
-  constructor(bundle: Bundle, findings: Findings) {
-    this.#bundle = bundle;
-    this.#findings = findings;
-    this.#sets = new MosdnsSets(bundle, findings);
-    this.groups = new MosdnsGroups(findings);
+  constructor(plugins: MosdnsPlugins) {
+    this.#plugins = plugins;
   }
 
   /** The steps of a plugin that is run under its tag; each is read once. */
   stepsOf(tag: string, place: Place): Steps {
     const known = this.#read.get(tag);
     if (known !== undefined) return known;
-    const plugin = this.#bundle.plugins.get(tag);
+    const plugin = this.#plugins.bundle.plugins.get(tag);
     if (plugin === undefined) return [{ kind: "unknown", why: `there is no plugin \`${tag}\``, place }];
     const steps =
       plugin.type === "sequence" ? itemsOf(plugin.args).flatMap((item) => this.#rule(item)) : this.#plugin(plugin, [], place);
@@ -70,45 +53,30 @@ export class StepReader5 {
       case "_true":
       case "_false":
         return { kind: "constant", value: word === "_true" };
-      case "qname": {
-        const names = this.#sets.names(words);
-        return names === null ? unknown : { kind: "names", names };
-      }
-      case "qtype": {
-        const types = args.map((arg) => typeNumber(arg.toUpperCase()));
-        return types.length === 0 || types.includes(null)
-          ? unknown
-          : { kind: "types", types: types.filter((type) => type !== null) };
-      }
+      case "qname":
+        return this.#plugins.namesTest(words) ?? unknown;
+      case "qtype":
+        return typesTest(args) ?? unknown;
       case "client_ip": {
-        const networks = this.#sets.networks(words);
-        if (networks === null || networks.lists.length > 0 || networks.networks.length === 0) return unknown;
-        return { kind: "clients", clients: networks.networks };
+        const clients = this.#plugins.inlineNetworks(words) ?? [];
+        return clients.length === 0 ? unknown : { kind: "clients", clients };
       }
       case "ptr_ip": {
-        const names = this.#sets.reverseNames(words);
-        return names === null
-          ? unknown
-          : {
-              kind: "all",
-              of: [
-                { kind: "types", types: [TYPE.PTR] },
-                { kind: "names", names },
-              ],
-            };
+        const names = this.#plugins.sets.reverseNames(words);
+        if (names === null) return unknown;
+        const pointers: Test = { kind: "types", types: [TYPE.PTR] };
+        return { kind: "all", of: [pointers, { kind: "names", names }] };
       }
-      case "resp_ip": {
-        const networks = this.#sets.networks(words);
-        return networks === null ? unknown : response({ kind: "addresses", networks });
-      }
+      case "resp_ip":
+        return this.#plugins.addressesTest(words) ?? unknown;
       case "rcode": {
         const codes = args.map(Number);
-        return response(codes.every(Number.isInteger) ? { kind: "rcode", codes } : { kind: "unknown", why: written });
+        return responseTest(codes.every(Number.isInteger) ? { kind: "rcode", codes } : { kind: "unknown", why: written });
       }
       case "cname":
-        return response({ kind: "unknown", why: `the condition \`${written}\`` });
+        return responseTest({ kind: "unknown", why: `the condition \`${written}\`` });
       case "has_wanted_ans":
-        return response({ kind: "valid" });
+        return responseTest({ kind: "valid" });
       case "has_resp":
         return { kind: "has-response" };
       case "mark":
@@ -123,7 +91,7 @@ export class StepReader5 {
 
   /** A set by its tag alone is a condition on names or answers in some files. */
   #matcherPlugin(tag: string): Test | null {
-    const plugin = this.#bundle.plugins.get(tag);
+    const plugin = this.#plugins.bundle.plugins.get(tag);
     if (plugin === undefined || !["qname", "qtype", "client_ip", "resp_ip", "cname", "ptr_ip"].includes(plugin.type)) return null;
     const args = itemsOf(plugin.args).map(textOf).join(" ");
     return this.#test(`${plugin.type} ${args}`, { kind: "scalar", text: "", place: plugin.place });
@@ -150,41 +118,36 @@ export class StepReader5 {
       case "goto":
         return [{ kind: "call", mode: word, steps: () => this.stepsOf(argument, place), place }];
       case "black_hole":
-        return blackHole(args, place, this.#findings);
+        return blackHole(args, place, this.#plugins.findings);
       case "prefer_ipv4":
-        return [{ kind: "prefer", modifiers: { ipv6: "prefer-ipv4" }, place }];
+        return preferSteps("ipv4", place);
       case "prefer_ipv6":
-        return [{ kind: "prefer", modifiers: { ipv4: "prefer-ipv6" }, place }];
+        return preferSteps("ipv6", place);
       case "ttl": {
         const [, least, dash, most] = /^(\d{1,9})(-?)(\d{0,9})$/.exec(argument) ?? [];
         if (least === undefined) return [{ kind: "unknown", why: `\`${written}\``, place }];
         return [{ kind: "ttl", ttl: ttlOf(Number(least), dash === "" ? Number(least) : Number(most ?? 0)), place }];
       }
       case "ecs":
-        return ecsSteps({ isSent: argument === "", preset: argument, mask4: 24, mask6: 48 }, place);
+        return ecsSteps({ isSent: argument === "", preset: argument, args: null }, place);
       case "mark":
         return args.map((mark) => ({ kind: "mark", mark, place }));
       case "forward": {
         const items = args.map((text): Tree => ({ kind: "scalar", place, text }));
         const concurrent = { key: "concurrent", place, value: { kind: "scalar", place, text: "3" } as const };
         const entries = [{ key: "upstreams", place, value: { kind: "list", place, items } as const }, concurrent];
-        return [
-          this.#forward(
-            { tag: args.map(shownServer).join("-"), type: "forward", args: { kind: "map", place, entries }, place },
-            [],
-            place,
-          ),
-        ];
+        const tag = args.map(shownServer).join("-");
+        return this.#plugin({ tag, type: "forward", args: { kind: "map", place, entries }, place }, [], place);
       }
       case "cache":
         return [];
       default: {
         if (SIDE_EFFECTS.has(word)) {
-          this.#findings.add("left", place, `\`${word}\`: nothing here corresponds to it, and no answer hangs on it`);
+          this.#plugins.findings.add("left", place, `\`${word}\`: nothing here corresponds to it, and no answer hangs on it`);
           return [];
         }
         const tag = word.replace(/^\$/, "");
-        const plugin = word.startsWith("$") ? this.#bundle.plugins.get(tag) : undefined;
+        const plugin = word.startsWith("$") ? this.#plugins.bundle.plugins.get(tag) : undefined;
         if (plugin === undefined) return [{ kind: "unknown", why: `\`${written}\` is not known`, place }];
         if (plugin.type === "sequence") return [{ kind: "call", mode: "run", steps: () => this.stepsOf(tag, place), place }];
         return this.#plugin(plugin, args, place);
@@ -193,31 +156,24 @@ export class StepReader5 {
   }
 
   #plugin(plugin: Plugin, args: readonly string[], place: Place): Steps {
-    const { tag, type } = plugin;
-    if (FORWARD_TYPES.includes(type)) return [this.#forward(plugin, args, place)];
-    if (SIDE_EFFECTS.has(type)) {
-      this.#findings.add("left", plugin.place, `\`${tag}\` (${type}): nothing here corresponds to it, and no answer hangs on it`);
-      return [];
-    }
-    switch (type) {
-      case "cache": {
-        if (!this.caches.includes(plugin)) this.caches.push(plugin);
-        return [];
-      }
+    const shared = this.#plugins.stepsOf(plugin, place, SIDE_EFFECTS, args);
+    if (shared !== null) return shared;
+    switch (plugin.type) {
       case "hosts": {
-        const hosts = readHosts(itemsOf(childOf(plugin.args, "entries")), this.#files(plugin), this.#findings);
+        const hosts = readHosts(itemsOf(childOf(plugin.args, "entries")), this.#files(plugin), this.#plugins.findings);
         return [{ kind: "hosts", hosts, ends: isOn(plugin.args, "short_circuit"), place }];
       }
       case "redirect":
-        this.aliases.push(...readRedirects(itemsOf(childOf(plugin.args, "rules")), this.#files(plugin), this.#findings));
+        this.#plugins.aliases.push(
+          ...readRedirects(itemsOf(childOf(plugin.args, "rules")), this.#files(plugin), this.#plugins.findings),
+        );
         return [];
       case "fallback":
         return [this.#fallback(plugin)];
       case "ecs_handler": {
         const preset = textAt(plugin.args, "preset");
         if (isOn(plugin.args, "forward")) return [{ kind: "ecs", ecs: "forward", forced: false, place }];
-        const masks = { mask4: numberAt(plugin.args, "mask4") ?? 24, mask6: numberAt(plugin.args, "mask6") ?? 48 };
-        return ecsSteps({ isSent: isOn(plugin.args, "send"), preset, ...masks }, place);
+        return ecsSteps({ isSent: isOn(plugin.args, "send"), preset, args: plugin.args }, place);
       }
       case "ttl":
         return [
@@ -228,29 +184,19 @@ export class StepReader5 {
           },
         ];
       case "black_hole":
-        return blackHole(itemsOf(childOf(plugin.args, "ips") ?? plugin.args).map(textOf), place, this.#findings);
+        return blackHole(itemsOf(childOf(plugin.args, "ips") ?? plugin.args).map(textOf), place, this.#plugins.findings);
       case "dual_selector":
-        return [
-          {
-            kind: "prefer",
-            modifiers: textAt(plugin.args, "prefer") === "ipv6" ? { ipv4: "prefer-ipv6" } : { ipv6: "prefer-ipv4" },
-            place,
-          },
-        ];
+        return preferSteps(textAt(plugin.args, "prefer") === "ipv6" ? "ipv6" : "ipv4", place);
       default:
-        return [{ kind: "unknown", why: `\`${tag}\` is a plugin of type \`${type}\`, which is not known`, place: plugin.place }];
+        return unknownType(plugin);
     }
   }
 
-  #files({ args }: Plugin) {
+  #files({ args }: Plugin): readonly NamedFile[] {
     return itemsOf(childOf(args, "files")).map((item) => {
-      const path = pathBeside(this.#bundle.file, textOf(item));
+      const path = pathBeside(this.#plugins.bundle.file, textOf(item));
       return { path, tag: textOf(item), reloads: false, place: item.place, codes: [] };
     });
-  }
-
-  #forward(plugin: Plugin, only: readonly string[], place: Place): Step {
-    return { kind: "forward", group: this.groups.groupOf(plugin, only), tag: plugin.tag, place };
   }
 
   #fallback({ args, place }: Plugin): Step {
@@ -268,16 +214,8 @@ export class StepReader5 {
   }
 }
 
-function response(test: ResponseTest): Test {
-  return { kind: "response", test };
-}
-
-function rcodeAnswer(written: string): "nxdomain" | "nodata" | "refused" {
-  return written === "3" ? "nxdomain" : written === "0" ? "nodata" : "refused";
-}
-
 /** Where there is no answer yet, zeros close the name; other addresses are made up, or take the place of an answer. */
-export function blackHole(addresses: readonly string[], place: Place, findings: Findings): Steps {
+function blackHole(addresses: readonly string[], place: Place, findings: Findings): Steps {
   if (addresses.length === 0) throw new ImportError(place, "`black_hole` without addresses");
   if (!addresses.every((address) => address === "0.0.0.0" || address === "::")) return [{ kind: "addresses", addresses, place }];
   findings.add(
@@ -286,24 +224,4 @@ export function blackHole(addresses: readonly string[], place: Place, findings: 
     "`zero` closes every type of the name; mosdns answered A and AAAA alone and asked for the others",
   );
   return [{ kind: "answer", answer: "zero", place }];
-}
-
-interface EcsSettings {
-  readonly isSent: boolean;
-  readonly preset: string;
-  readonly mask4: number;
-  readonly mask6: number;
-  readonly forced?: boolean;
-}
-
-/** A preset comes before the client's own network; with neither nothing is added, and nothing removed. */
-export function ecsSteps({ isSent, preset, mask4, mask6, forced = false }: EcsSettings, place: Place): Steps {
-  if (preset !== "") {
-    const address = preset.replace(/\/.*$/, "");
-    const network = `${address}/${address.includes(":") ? mask6 : mask4}`;
-    return isNetwork(network)
-      ? [{ kind: "ecs", ecs: network, forced, place }]
-      : [{ kind: "unknown", why: `ECS \`${preset}\``, place }];
-  }
-  return isSent ? [{ kind: "ecs", ecs: "client", forced, place }] : [];
 }

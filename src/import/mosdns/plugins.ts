@@ -1,0 +1,94 @@
+import { typeNumber } from "../../dns/types.ts";
+import { isNetwork } from "../lists.ts";
+import type { Findings, Host, Place, ResponseTest } from "../model.ts";
+import { numberAt, type Tree } from "../source.ts";
+import { type Bundle, FORWARD_TYPES, MosdnsGroups, MosdnsSets, type Plugin } from "./bundle.ts";
+import type { Steps, Test } from "./steps.ts";
+
+/** What all versions read alike: the steps of a plugin, and conditions. Collects the caches and aliases that the steps name. */
+export class MosdnsPlugins {
+  readonly bundle: Bundle;
+  readonly findings: Findings;
+  readonly sets: MosdnsSets;
+  readonly groups: MosdnsGroups;
+  readonly caches: Plugin[] = [];
+  readonly aliases: Host[] = [];
+
+  constructor(bundle: Bundle, findings: Findings) {
+    this.bundle = bundle;
+    this.findings = findings;
+    this.sets = new MosdnsSets(bundle, findings);
+    this.groups = new MosdnsGroups(findings);
+  }
+
+  /**
+   * The steps of a plugin that all versions have; null for any other.
+   * @param sideEffects types that neither route nor answer. @param only the tags of the servers that are asked; none = all.
+   */
+  stepsOf(plugin: Plugin, place: Place, sideEffects: ReadonlySet<string>, only: readonly string[] = []): Steps | null {
+    const { tag, type } = plugin;
+    if (FORWARD_TYPES.includes(type)) return [{ kind: "forward", group: this.groups.groupOf(plugin, only), tag, place }];
+    if (sideEffects.has(type))
+      this.findings.add("left", plugin.place, `\`${tag}\` (${type}): nothing here corresponds to it, and no answer hangs on it`);
+    else if (type !== "cache") return null;
+    else if (!this.caches.includes(plugin)) this.caches.push(plugin);
+    return [];
+  }
+
+  namesTest(items: readonly Tree[]): Test | null {
+    const names = this.sets.names(items);
+    return names === null ? null : { kind: "names", names };
+  }
+
+  addressesTest(items: readonly Tree[]): Test | null {
+    const networks = this.sets.networks(items);
+    return networks === null ? null : responseTest({ kind: "addresses", networks });
+  }
+
+  /** Networks that stand in the configuration itself; null where a file holds some, or one cannot be read. */
+  inlineNetworks(items: readonly Tree[]): readonly string[] | null {
+    const read = this.sets.networks(items);
+    return read === null || read.lists.length > 0 ? null : read.networks;
+  }
+}
+
+/** null = one of the words is no type. */
+export function typesTest(words: readonly string[]): Test | null {
+  const types = words.map((word) => typeNumber(word.toUpperCase())).filter((type) => type !== null);
+  return types.length === 0 || types.length < words.length ? null : { kind: "types", types };
+}
+
+export function responseTest(test: ResponseTest): Test {
+  return { kind: "response", test };
+}
+
+/** The other family is empty where there is an address of this one. */
+export function preferSteps(family: "ipv4" | "ipv6", place: Place): Steps {
+  return [{ kind: "prefer", modifiers: family === "ipv4" ? { ipv6: "prefer-ipv4" } : { ipv4: "prefer-ipv6" }, place }];
+}
+
+export function unknownType({ tag, type, place }: Plugin): Steps {
+  return [{ kind: "unknown", why: `\`${tag}\` is a plugin of type \`${type}\`, which is not known`, place }];
+}
+
+export function rcodeAnswer(rcode: string): "nxdomain" | "nodata" | "refused" {
+  return rcode === "3" ? "nxdomain" : rcode === "0" ? "nodata" : "refused";
+}
+
+interface EcsSettings {
+  readonly isSent: boolean;
+  readonly preset: string;
+  /** Where the lengths of the networks are set. */
+  readonly args: Tree | null;
+  readonly forced?: boolean;
+}
+
+/** A preset comes before the client's own network; with neither nothing is added, and nothing removed. */
+export function ecsSteps({ isSent, preset, args, forced = false }: EcsSettings, place: Place): Steps {
+  if (preset === "") return isSent ? [{ kind: "ecs", ecs: "client", forced, place }] : [];
+  const address = preset.replace(/\/.*$/, "");
+  const length = address.includes(":") ? (numberAt(args, "mask6") ?? 48) : (numberAt(args, "mask4") ?? 24);
+  const network = `${address}/${length}`;
+  if (!isNetwork(network)) return [{ kind: "unknown", why: `ECS \`${preset}\``, place }];
+  return [{ kind: "ecs", ecs: network, forced, place }];
+}
