@@ -57,7 +57,7 @@ describe("while queries arrive", () => {
     const trial = await Trial.begin(fenliu, api, join(disk, "queries.db"));
     await trial.recorded();
     await fill(join(disk, "ballast"));
-    await trial.fails("the disk is full");
+    await trial.fails("the disk is full", "make room on the disk");
     rmSync(join(disk, "ballast"));
     await trial.recovers();
     await trial.lostNothing();
@@ -68,7 +68,7 @@ describe("while queries arrive", () => {
     if (!(await mounted(disk, "8m"))) skip(CANNOT_MOUNT);
     await run("mount", ["-o", "remount,ro", disk]);
     const trial = await Trial.begin(fenliu, api, join(disk, "queries.db"));
-    await trial.fails("the file cannot be opened");
+    await trial.fails("the file cannot be opened", "give user ");
     await run("mount", ["-o", "remount,rw", disk]);
     await trial.recovers();
     await trial.lostNothing();
@@ -78,7 +78,7 @@ describe("while queries arrive", () => {
     const path = join(scene.subfolder("taken"), "queries.db");
     mkdirSync(path);
     const trial = await Trial.begin(fenliu, api, path);
-    await trial.fails("the file cannot be opened");
+    await trial.fails("the file cannot be opened", "give user ");
     rmdirSync(path);
     await trial.recovers();
     await trial.lostNothing();
@@ -155,8 +155,11 @@ class Trial {
     });
   }
 
-  /** Waits until the fault shows, and sees that it does so in every place, and stays there. */
-  async fails(reason: string): Promise<void> {
+  /**
+   * Waits until the fault shows, and sees that it does so in every place, and stays there.
+   * @param fix how what the operator is told to do begins; absent = there is nothing to be told.
+   */
+  async fails(reason: string, fix?: string): Promise<void> {
     const readiness = await eventually(async () => {
       await this.#look();
       const response = await this.#api.get("/readyz");
@@ -167,7 +170,9 @@ class Trial {
     for (let look = 0; look < 10; look++) await this.#look();
     const { body } = await this.#api.get("/metrics");
     expect(body).toMatch(/^fenliu_log_up 0$/m);
-    expect(this.#messages(FAILING)).toMatchObject([{ level: 50, reason }]);
+    expect(this.#messages(FAILING)).toMatchObject([
+      { level: 50, reason: fix === undefined ? reason : expect.stringContaining(`${reason}; fix: ${fix}`) },
+    ]);
   }
 
   /** Waits until the operator has been told this, and sees that it was once. */
