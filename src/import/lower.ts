@@ -3,6 +3,7 @@ import type { ImportLists } from "./lists.ts";
 import {
   type Ask,
   type Findings,
+  type ListFile,
   type Modifiers,
   meaningKey,
   type Networks,
@@ -468,5 +469,21 @@ export function asksOf(outcome: Outcome): readonly Ask[] {
       return [];
     default:
       return unreachable(outcome);
+  }
+}
+
+/** The lists that answers are held against. */
+export function addressLists(outcome: Outcome): readonly ListFile[] {
+  switch (outcome.kind) {
+    case "judge":
+      return [
+        ...(outcome.test.kind === "addresses" ? outcome.test.networks.lists : []),
+        ...addressLists(outcome.yes),
+        ...addressLists(outcome.no),
+      ];
+    case "fallback":
+      return [...addressLists(outcome.first), ...addressLists(outcome.second)];
+    default:
+      return [];
   }
 }

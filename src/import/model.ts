@@ -300,3 +300,9 @@ export function routes(choices: Choices, rest: Outcome, label = "", condition: R
   const last = decide(condition, rest, rest.place, label || "others");
   return [...longest(choices, label === "" ? "split" : `${label}-split`, condition), last];
 }
+
+/** The near answer where its addresses are in the list, else the far one. */
+export function compareOf(near: Ask, far: Outcome, list: ListFile, place: Place): Outcome {
+  const test = { kind: "addresses", networks: { networks: [], lists: [list] } } as const;
+  return { kind: "judge", of: near, test, yes: near, no: far, place };
+}

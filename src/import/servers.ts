@@ -97,6 +97,10 @@ export function askGroup(group: ServerGroup, ecs: string | null = null): Ask {
   return { kind: "ask", group, ecs, modifiers: {}, place: group.place };
 }
 
+export function hostPort(host: string, port: string | number): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
 /** What a server is called in a report: without a path, which may be a key. */
 export function shownServer(written: string): string {
   return written.replace(/^([a-z0-9+]+:\/\/[^/]+).*$/i, "$1");

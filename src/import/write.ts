@@ -6,7 +6,7 @@ import { TYPE, typeName } from "../dns/types.ts";
 import { shownUrl } from "../lib/text.ts";
 import { hostName, ImportLists, isUrl, type ListUse } from "./lists.ts";
 import { longestFirst } from "./longest.ts";
-import { type Action, type AskedGroup, asksOf, type Lowered, Lowering } from "./lower.ts";
+import { type Action, type AskedGroup, addressLists, asksOf, type Lowered, Lowering } from "./lower.ts";
 import {
   type Findings,
   ImportError,
@@ -18,6 +18,7 @@ import {
   type Names,
   type Networks,
   NO_NAMES,
+  namesIn,
   namesOf,
   type Outcome,
   type RuleCondition,
@@ -100,32 +101,26 @@ class Writer {
     this.#reportBootstrap();
     if (this.#groups.size === 0)
       throw new ImportError({ file: this.#meaning.file, line: 1 }, "it asks no server that can be asked here");
-    const { settings, bootstrap, bogus } = this.#meaning;
-    const poison = this.#networks(this.#poison, "poison");
+    const { settings, bootstrap } = this.#meaning;
     const { listen, tls, ...others } = settings;
-    const document = {
+    const poison = this.#networks(this.#poison, "poison");
+    const bogus = this.#networks([this.#meaning.bogus], "bogus");
+    const hosts = this.#hosts();
+    const expect = this.#expectations(rules);
+    // Lists are made while all else is written, and stand before it.
+    const yaml = this.#yamlOf({
       ...(listen === undefined ? {} : { listen: bothFamilies(listen) }),
       ...(tls === undefined ? {} : { tls: this.#paths(tls) }),
       upstreams: named(this.#groups),
-      ...(bootstrap.length === 0 ? {} : { bootstrap }),
+      ...some("bootstrap", bootstrap),
+      ...(this.#lists.size === 0 ? {} : { lists: named(this.#lists) }),
       ...some("poison", poison),
-      ...some("bogus", this.#networks([bogus], "bogus")),
-      rules: this.#rules.map(({ yaml }) => yaml),
-      ...this.#hosts(),
+      ...some("bogus", bogus),
+      rules: this.#rules.map((rule) => rule.yaml),
+      ...hosts,
       ...others,
-      expect: this.#expectations(rules),
-    };
-    // Lists are made while rules are written, and stand before them.
-    const { upstreams, ...rest } = document;
-    const lists = this.#lists.size === 0 ? {} : { lists: named(this.#lists) };
-    const {
-      listen: first,
-      tls: second,
-      bootstrap: third,
-      ...last
-    } = { listen: undefined, tls: undefined, bootstrap: undefined, ...rest };
-    const ordered = { listen: first, tls: second, upstreams, bootstrap: third, ...lists, ...last };
-    const yaml = this.#yamlOf(Object.fromEntries(Object.entries(ordered).filter(([, value]) => value !== undefined)));
+      expect,
+    });
     return { yaml, files: this.#files };
   }
 
@@ -300,7 +295,7 @@ class Writer {
   /** @param areExcepted whether they are to be left out: an exception has no exceptions. */
   #patterns({ patterns: written, lists: all }: Names, label: string, areExcepted = false): readonly string[] {
     const patterns = joinBelow(written);
-    const lists = all.filter((list) => !this.#unusable.has(listKey(list)));
+    const lists = this.#usable(all);
     const joint = lists.filter((list) => list.joint !== undefined);
     if (joint.length > 0) {
       const others = lists.filter((list) => list.joint === undefined);
@@ -321,7 +316,7 @@ class Writer {
     const key = meaningKey([lists.map(listKey), patterns]);
     const known = this.#lists.get(key);
     if (known !== undefined) return known.name;
-    const name = freeName(lists[0]?.joint ?? "", new Set([...this.#lists.values()].map((each) => each.name)));
+    const name = this.#freeListName(lists[0]?.joint ?? "");
     const files = lists.map((list) => {
       const source = this.#sourceOf(list);
       this.#findings.add("carried", list.place, `${shownUrl(source)} is a source of the list \`${name}\`, read where it lies`);
@@ -385,7 +380,7 @@ class Writer {
     const pairs = asks.map(({ names, lowered, place }) => {
       const group = lowered.action.kind === "upstream" ? this.#group(lowered.action.group) : "";
       const own = names.patterns.length === 0 ? [] : [this.#generated(names.patterns, group)];
-      const named = names.lists.filter((list) => !this.#unusable.has(listKey(list))).map((list) => this.#list(list));
+      const named = this.#usable(names.lists).map((list) => this.#list(list));
       const example = this.#source.examples(names, 1)[0];
       this.#findings.add(
         "carried",
@@ -414,7 +409,7 @@ class Writer {
         const fit = this.#source.fit(names, name);
         return choices.every((other) => other.names === names || this.#source.fit(other.names, name) < fit);
       });
-      return own.length === 0 ? [] : [{ names: { patterns: own.map((text) => `full:${text}`), lists: [] }, lowered }];
+      return own.length === 0 ? [] : [{ names: namesOf(own.map((text) => `full:${text}`)), lowered }];
     });
   }
 
@@ -471,12 +466,20 @@ class Writer {
     return name;
   }
 
+  #usable(lists: readonly ListFile[]): readonly ListFile[] {
+    return lists.filter((list) => !this.#unusable.has(listKey(list)));
+  }
+
+  #freeListName(wanted: string): string {
+    return freeName(wanted, new Set([...this.#lists.values()].map(({ name }) => name)));
+  }
+
   #list(list: ListFile): string {
     const key = listKey(list);
     const known = this.#lists.get(key);
     if (known !== undefined) return known.name;
     const source = this.#sourceOf(list);
-    const name = freeName(list.tag.replace(/[._-](list|txt)$/g, ""), new Set([...this.#lists.values()].map((each) => each.name)));
+    const name = this.#freeListName(list.tag.replace(/[._-](list|txt)$/g, ""));
     this.#lists.set(key, {
       name,
       yaml: { [list.kind]: [source], ...(list.reloads ? { refresh: isUrl(list.path) ? "24h" : "1h" } : {}) },
@@ -495,7 +498,7 @@ class Writer {
     const key = meaningKey([kind, patterns]);
     const known = this.#lists.get(key);
     if (known !== undefined) return known.name;
-    const name = freeName(wanted, new Set([...this.#lists.values()].map((each) => each.name)));
+    const name = this.#freeListName(wanted);
     this.#lists.set(key, { name, yaml: { [kind]: [this.#writeList(name, patterns, kind)] } });
     return name;
   }
@@ -512,7 +515,7 @@ class Writer {
 
   /** `list:` references and networks. @param asList whether one list is needed. */
   #networks(all: readonly Networks[], wanted: string, asList = false): readonly string[] {
-    const lists = all.flatMap(({ lists: own }) => own).filter((list) => !this.#unusable.has(listKey(list)));
+    const lists = this.#usable(all.flatMap(({ lists: own }) => own));
     const inline = [...new Set(all.flatMap(({ networks }) => networks))];
     if (!asList) return [...new Set([...lists.map((list) => `list:${this.#list(list)}`), ...inline])];
     const [only] = lists;
@@ -521,7 +524,7 @@ class Writer {
     // Several files are one list.
     const files = lists.map((list) => this.#sourceOf(list));
     const key = meaningKey([files, inline]);
-    const name = this.#lists.get(key)?.name ?? freeName(wanted, new Set([...this.#lists.values()].map((each) => each.name)));
+    const name = this.#lists.get(key)?.name ?? this.#freeListName(wanted);
     const own = inline.length === 0 ? [] : [this.#writeList(name, inline, "addresses")];
     this.#lists.set(key, { name, yaml: { addresses: [...new Set([...files, ...own])] } });
     return [`list:${name}`];
@@ -554,8 +557,8 @@ class Writer {
           : [rule.condition.names],
     );
     const texts = conditions.flatMap((names) => [
-      ...this.#source.examples({ ...names, lists: [] }, 1),
-      ...names.lists.flatMap((list) => this.#source.examples({ patterns: [], lists: [list] }, 1)),
+      ...this.#source.examples(namesOf(names.patterns), 1),
+      ...names.lists.flatMap((list) => this.#source.examples(namesIn([list]), 1)),
     ]);
     const hosts = this.#meaning.hosts.find(({ wildcard, addresses }) => !wildcard && addresses.length > 0);
     const names = [...new Set([...texts.map((text) => (text.includes(".") ? text : `www.${text}`)), UNKNOWN_NAME])].filter(
@@ -651,21 +654,6 @@ const UNKNOWN_NAME = "no-list-knows-this-name.com";
 const MAX_EXPECTED = 60;
 /** Zones that are answered here unless a rule names them. */
 const SPECIAL = /(^|\.)(lan|local|localhost|home\.arpa|internal|test|invalid|onion|alt|(in-addr|ip6)\.arpa)$/;
-
-function addressLists(outcome: Extract<ModelRule, { kind: "decide" }>["outcome"]): readonly ListFile[] {
-  switch (outcome.kind) {
-    case "judge":
-      return [
-        ...(outcome.test.kind === "addresses" ? outcome.test.networks.lists : []),
-        ...addressLists(outcome.yes),
-        ...addressLists(outcome.no),
-      ];
-    case "fallback":
-      return [...addressLists(outcome.first), ...addressLists(outcome.second)];
-    default:
-      return [];
-  }
-}
 
 function useOf(outcome: Outcome): ListUse {
   if (outcome.kind === "answer") return "blocks";

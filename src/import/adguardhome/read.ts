@@ -22,7 +22,7 @@ import {
   routes,
   type SourceServer,
 } from "../model.ts";
-import { askGroup, askServers, readServer, readServers, serverGroup } from "../servers.ts";
+import { askGroup, askServers, hostPort, readServer, readServers, serverGroup } from "../servers.ts";
 import {
   childOf,
   isOn,
@@ -79,7 +79,6 @@ interface Client {
   readonly ids: readonly string[];
   readonly upstreams: Upstreams | null;
   readonly isFiltered: boolean;
-  readonly place: Place;
 }
 
 class Reader {
@@ -243,7 +242,7 @@ class Reader {
       }
       if (ids.length === 0) return [];
       const upstreams = lines.length === 0 ? null : this.#upstreams(lines, labelFor(name), place);
-      return [{ name, ids, upstreams, isFiltered, place }];
+      return [{ name, ids, upstreams, isFiltered }];
     });
   }
 
@@ -402,9 +401,7 @@ class Reader {
         "clients of private networks alone are admitted: see `access.clients`",
       );
     return {
-      ...(hosts.length === 0
-        ? {}
-        : { listen: { dns: hosts.map((host) => (host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`)), http: [] } }),
+      ...(hosts.length === 0 ? {} : { listen: { dns: hosts.map((host) => hostPort(host, port)), http: [] } }),
       ...(isOn(dns, "aaaa_disabled") ? { answers: { ipv6: "nodata" } } : {}),
       ...(isOn(dns, "cache_optimistic") ? { cache: { stale: { after: "0s" } } } : {}),
       ...(allowed.length === 0 ? {} : { access: { clients: allowed } }),

@@ -3,8 +3,8 @@ import { readHostLines } from "../hosts.ts";
 import { isAddress } from "../lists.ts";
 import {
   ANYTHING,
-  type Ask,
   answered,
+  compareOf,
   decide,
   domainList,
   type Findings,
@@ -20,7 +20,7 @@ import {
   type Outcome,
   type Place,
 } from "../model.ts";
-import { askServers, readServer, readServers } from "../servers.ts";
+import { askServers, hostPort, readServer, readServers } from "../servers.ts";
 import { partsOf, pathBeside, readLines, type SourceLine } from "../source.ts";
 
 /**
@@ -94,7 +94,7 @@ class Reader {
       bogus: NO_NETWORKS,
       settings: {
         listen: {
-          dns: address.split(",").map((each) => (each.includes(":") ? `[${each}]:${port}` : `${each}:${port}`)),
+          dns: address.split(",").map((each) => hostPort(each, port)),
           http: [],
         },
       },
@@ -236,10 +236,4 @@ class Reader {
       return readHostLines(pathBeside(this.#file, value), place, isAddress);
     });
   }
-}
-
-/** The near answer where its addresses are in the list, else the far one. */
-export function compareOf(near: Ask, far: Outcome, list: ListFile, place: Place): Outcome {
-  const test = { kind: "addresses", networks: { networks: [], lists: [list] } } as const;
-  return { kind: "judge", of: near, test, yes: near, no: far, place };
 }

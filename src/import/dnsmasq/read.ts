@@ -22,7 +22,7 @@ import {
   routes,
   type SourceServer,
 } from "../model.ts";
-import { askGroup, nameOfSide, readServer, serverGroup } from "../servers.ts";
+import { askGroup, hostPort, nameOfSide, readServer, serverGroup } from "../servers.ts";
 import { pathBeside, readLines } from "../source.ts";
 
 /**
@@ -42,12 +42,6 @@ const QUIET =
 /** A file of this many lines that all name one server is a list. */
 const LIST_LINES = 200;
 
-interface Target {
-  readonly patterns: Set<string>;
-  readonly lists: ListFile[];
-  readonly place: Place;
-}
-
 class Reader {
   readonly #file: string;
   readonly #findings: Findings;
@@ -57,7 +51,7 @@ class Reader {
   /** Servers of a domain as they are written; `""` = answered here, `#` = the default servers. */
   readonly #servers = new Map<string, { readonly targets: Set<string>; readonly place: Place }>();
   /** Files of one server. */
-  readonly #lists = new Map<string, Target>();
+  readonly #lists = new Map<string, { readonly lists: ListFile[]; readonly place: Place }>();
   readonly #addresses = new Map<string, { readonly addresses: string[]; readonly place: Place }>();
   readonly #defaults: { readonly value: string; readonly place: Place }[] = [];
 
@@ -78,7 +72,7 @@ class Reader {
       lines.every(({ text }) => /^server=\/[^/#*]+\/([^/\s]+)$/.exec(text)?.[1] === target)
     ) {
       const at = { file: path, line: 1 };
-      const known = this.#lists.get(target) ?? { patterns: new Set<string>(), lists: [], place: at };
+      const known = this.#lists.get(target) ?? { lists: [], place: at };
       known.lists.push(domainList(path, "dnsmasq", path.replace(/^.*\/|\.conf$/g, ""), at));
       this.#lists.set(target, known);
       return;
@@ -208,17 +202,8 @@ class Reader {
   }
 
   #serverChoices(rest: Outcome): Choices {
-    const byTargets = new Map<
-      string,
-      {
-        readonly targets: readonly string[];
-        readonly patterns: string[];
-        readonly lists: readonly ListFile[];
-        readonly place: Place;
-      }
-    >();
-    for (const [target, { lists, place }] of this.#lists)
-      byTargets.set(target, { targets: [target], patterns: [], lists, place });
+    const byTargets = new Map<string, { targets: string[]; patterns: string[]; lists: readonly ListFile[]; place: Place }>();
+    for (const [target, list] of this.#lists) byTargets.set(target, { targets: [target], patterns: [], ...list });
     for (const [pattern, { targets, place }] of this.#servers) {
       const key = [...targets].toSorted().join(" ");
       const known = byTargets.get(key) ?? { targets: [...targets], patterns: [], lists: [], place };
@@ -227,15 +212,9 @@ class Reader {
     }
     return [...byTargets.values()].map(({ targets, patterns, lists, place }) => {
       const servers = targets.filter((target) => target !== "" && target !== "#");
-      const local: Outcome = answered("nxdomain", place);
-      const outcome = targets.includes("#")
-        ? rest
-        : servers.length === 0
-          ? local
-          : this.#outcome(
-              servers.map((value) => ({ value, place })),
-              place,
-            );
+      const asked = servers.map((value) => ({ value, place }));
+      const isLocal = asked.length === 0;
+      const outcome = targets.includes("#") ? rest : isLocal ? answered("nxdomain", place) : this.#outcome(asked, place);
       return { names: { patterns, lists }, outcome, place };
     });
   }
@@ -334,9 +313,7 @@ class Reader {
   #settings(): Readonly<Record<string, unknown>> {
     const port = this.#texts("port")[0]?.value ?? "53";
     const addresses = this.#texts("listen-address").flatMap(({ value }) => value.split(",").map((each) => each.trim()));
-    const listen = addresses
-      .filter((address) => isIP(address) !== 0)
-      .map((address) => (isIP(address) === 6 ? `[${address}]:${port}` : `${address}:${port}`));
+    const listen = addresses.filter((address) => isIP(address) !== 0).map((address) => hostPort(address, port));
     const rr = this.#texts("filter-rr").flatMap(({ value }) => value.toUpperCase().split(","));
     const answers = {
       ...(this.#options.has("stop-dns-rebind") ? { rebinding: "nodata" } : {}),

@@ -1,12 +1,12 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { compareOf } from "../chinadns-ng/read.ts";
 import { hostsOf } from "../hosts.ts";
 import { hostName, isAddress, isNetwork } from "../lists.ts";
 import {
   ANYTHING,
   type Ask,
   answered,
+  compareOf,
   decide,
   domainList,
   type Findings,

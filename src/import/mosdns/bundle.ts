@@ -296,8 +296,8 @@ function prefixed(prefix: string, tree: Tree): Tree {
 export const FORWARD_TYPES = ["forward", "fast_forward", "forward_dnsproxy", "aliapi"];
 
 /** Keys that only say how connections are kept. */
-const TUNING = `trusted enable_pipeline idle_timeout max_conns tag kernel_tx kernel_rx timeout bootstrap_version qtime`.split(
-  /\s+/,
+const TUNING = "trusted enable_pipeline idle_timeout max_conns tag kernel_tx kernel_rx timeout bootstrap_version qtime".split(
+  " ",
 );
 
 /** Turns forward plugins into groups, and collects their bootstrap servers. */

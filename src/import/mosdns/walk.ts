@@ -13,6 +13,7 @@ import {
   type Modifiers,
   meaningKey,
   type Names,
+  namesIn,
   namesOf,
   type Outcome,
   type Place,
@@ -486,7 +487,7 @@ function withFact(path: Path, atom: Atom, holds: boolean): Path {
 
 /** The single patterns and lists of a union. */
 function partsOf({ patterns, lists }: Names): readonly Names[] {
-  return [...patterns.map((pattern) => namesOf([pattern])), ...lists.map((list) => ({ patterns: [], lists: [list] }))];
+  return [...patterns.map((pattern) => namesOf([pattern])), ...lists.map((list) => namesIn([list]))];
 }
 
 function factKey(atom: Atom): string {

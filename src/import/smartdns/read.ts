@@ -385,9 +385,11 @@ class Reader {
 
   #address(written: string, tree: Tree, place: Place): void {
     const found = this.#names(written, place);
-    if (found !== null)
-      for (const [key, one] of eachOf(found.names))
-        tree.addresses.set(`${key} ${found.value}`, { names: one, rule: found.value, place });
+    if (found !== null) this.#setAddress(found.names, found.value, tree, place);
+  }
+
+  #setAddress(names: Names, rule: string, tree: Tree, place: Place): void {
+    for (const [key, one] of eachOf(names)) tree.addresses.set(`${key} ${rule}`, { names: one, rule, place });
   }
 
   #domainRules(written: string, flags: Flags, tree: Tree, place: Place): void {
@@ -399,9 +401,7 @@ class Reader {
     for (const [flag, values] of flags) {
       if (["n", "nameserver", "g", "group"].includes(flag))
         for (const value of values) this.#setGroup(found.names, value, tree, place);
-      else if (flag === "a" || flag === "address")
-        for (const value of values)
-          for (const [key, one] of eachOf(found.names)) tree.addresses.set(`${key} ${value}`, { names: one, rule: value, place });
+      else if (flag === "a" || flag === "address") for (const value of values) this.#setAddress(found.names, value, tree, place);
       else if (!quiet.includes(flag))
         this.#findings.add("left", place, `\`-${flag}\` of \`domain-rules\`: nothing here corresponds to it`);
     }
