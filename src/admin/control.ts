@@ -170,7 +170,7 @@ export interface ParameterFault {
   readonly reason: string;
 }
 
-export type ExplainedQuestion = Pick<ExplainRequest, "name" | "type" | "client" | "clientId">;
+export type ExplainedQuestion = Pick<ExplainRequest, "name" | "type" | "client" | "clientId" | "atMs">;
 
 export type ExplainUnder =
   | { readonly version: string }
@@ -189,6 +189,8 @@ export interface ExplainRequest {
   readonly resolve: boolean;
   /** null = the present version; a past version cannot be resolved. */
   readonly version: string | null;
+  /** When it is asked, in milliseconds since 1970; absent = now. Another moment cannot be resolved. */
+  readonly atMs?: number;
 }
 
 export interface RouterScriptRequest {

@@ -3,7 +3,7 @@ import { type ExplainRequest, ParameterError, type ParameterFault } from "../adm
 import type { CachedAnswer, Explained, ExplainedOutcome } from "../admin/schemas/record.ts";
 import { explainedSchema } from "../admin/schemas/record.ts";
 import type { Config } from "../config/types.ts";
-import { explainQuery } from "../control/explain.ts";
+import { atMoment, explainQuery, momentNotes } from "../control/explain.ts";
 import { type HypotheticalQuery, hypotheticalQuery } from "../control/explain-live.ts";
 import { addressFromText, withoutZone } from "../dns/address.ts";
 import { saidText, say } from "../lib/said.ts";
@@ -11,13 +11,14 @@ import { printable } from "../lib/text.ts";
 import { operationsLog } from "../log/operations.ts";
 import type { TraceStep } from "../log/record.ts";
 import { attemptText, milliseconds, stepText } from "../log/text.ts";
+import { localMoment, parseMoment } from "../log/time.ts";
 import { openPolicy } from "../server/policy.ts";
 import { checkDecisions } from "../server/preflight.ts";
 import { ApiClient, ApiRefusal, ApiUnreachable, apiFault } from "./api-client.ts";
 import { type Command, configPath, EXIT, type Invocation, readConfig, type Terminal, UsageError } from "./invocation.ts";
 
 export const explainCommand: Command = {
-  usage: `  fenliu explain NAME [TYPE] [--client WHO] [--resolve] [--under VERSION]
+  usage: `  fenliu explain NAME [TYPE] [--client WHO] [--resolve] [--under VERSION] [--at TIME]
                                    what becomes of a question, and why; WHO is an address or a client id; --resolve asks it too
 `,
   help: `The type is A where none is said. Without a running server the configuration alone is explained.
@@ -25,8 +26,9 @@ export const explainCommand: Command = {
       --client WHO      as if this address, or this client id, asked
       --resolve         ask it as well, and show what came of it
       --under VERSION   as it was decided then: the version that \`fenliu log ID\` shows
+      --at TIME         as if it were asked then: \`21:30\` today, \`2026-11-29T21:30\`; rules may have hours
 `,
-  options: ["config", "json", "client", "resolve", "under"],
+  options: ["config", "json", "client", "resolve", "under", "at"],
   run: explain,
 };
 
@@ -35,7 +37,7 @@ export const explainCommand: Command = {
  * evaluated here, and the output says so.
  */
 async function explain(invocation: Invocation, terminal: Terminal): Promise<number> {
-  const request = requestOf(invocation);
+  const request = requestOf(invocation, Date.now());
   const subject = parseSubject(request);
   const path = configPath(invocation, terminal);
   const config = readConfig(path, terminal, { warns: false });
@@ -48,12 +50,29 @@ async function explain(invocation: Invocation, terminal: Terminal): Promise<numb
   return EXIT.ok;
 }
 
-function requestOf(invocation: Invocation): ExplainRequest {
-  const { words, client = null, resolve = false, under = null } = invocation;
+function requestOf(invocation: Invocation, nowMs: number): ExplainRequest {
+  const { words, client = null, resolve = false, under = null, at } = invocation;
   const [name, type = "A", ...others] = words;
   if (name === undefined || others.length > 0) throw new UsageError("explain takes NAME [TYPE]");
   const isAddress = client !== null && addressFromText(withoutZone(client)) !== null;
-  return { name, type, client: isAddress ? client : null, clientId: isAddress ? null : client, resolve, version: under };
+  return {
+    name,
+    type,
+    client: isAddress ? client : null,
+    clientId: isAddress ? null : client,
+    resolve,
+    version: under,
+    ...momentOf(at, nowMs),
+  };
+}
+
+/** Without a zone the moment is one of this machine. A time alone is that of today. */
+function momentOf(at: string | undefined, nowMs: number): Pick<ExplainRequest, "atMs"> {
+  if (at === undefined) return {};
+  const midnightMs = new Date(nowMs).setHours(0, 0, 0, 0);
+  const atMs = localMoment(at, { nowMs, afterMs: midnightMs - 1 }) ?? parseMoment(at, nowMs);
+  if (atMs === null) throw new UsageError(`\`${at}\` is no time: write 21:30, or 2026-11-29T21:30`);
+  return { atMs };
 }
 
 function parseSubject(request: ExplainRequest): HypotheticalQuery {
@@ -91,28 +110,36 @@ async function fetchExplanation(
       const option = request.resolve ? "--resolve" : "--under";
       return failed(terminal, `${error.message}; ${option} needs the running server`);
     }
-    return await explainOffline({ subject, reason: error.message }, config, terminal);
+    return await explainOffline({ request, subject, reason: error.message }, config, terminal);
   }
 }
 
-function parametersOf({ name, type, client, clientId, resolve, version }: ExplainRequest): [string, string][] {
-  const all = { name, type, client, clientId, resolve: resolve ? "true" : null, version };
+function parametersOf({ name, type, client, clientId, resolve, version, atMs }: ExplainRequest): [string, string][] {
+  const all = {
+    name,
+    type,
+    client,
+    clientId,
+    resolve: resolve ? "true" : null,
+    version,
+    at: atMs === undefined ? null : String(atMs),
+  };
   return Object.entries(all).flatMap(([key, value]) => (value === null ? [] : [[key, value]]));
 }
 
 /** Explains by the configuration alone. */
 async function explainOffline(
-  { subject, reason }: { readonly subject: HypotheticalQuery; readonly reason: string },
+  { request, subject, reason }: Omit<Subject, "path"> & { readonly reason: string },
   config: Config,
   terminal: Terminal,
 ): Promise<Explained | null> {
   const [refusal] = checkDecisions(config);
   if (refusal !== undefined) return failed(terminal, refusal);
   const diagnostics = operationsLog("warn", (line) => terminal.err(line), true);
-  const known = explainQuery(await openPolicy(config, diagnostics), subject, null);
+  const known = explainQuery(atMoment(await openPolicy(config, diagnostics), request), subject, null);
   return {
     ...known,
-    notes: [...known.notes, say("note.configurationOnly", { reason })],
+    notes: [...known.notes, ...momentNotes(request), say("note.configurationOnly", { reason })],
   };
 }
 

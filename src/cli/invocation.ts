@@ -90,6 +90,7 @@ const OPTIONS = {
   live: { type: "boolean" },
   /** A version of the past. */
   under: { type: "string" },
+  at: { type: "string" },
   /** Plain servers for a router whose Fenliu does not answer. */
   failover: { type: "string", multiple: true },
   /** Parts of a script that are left out. */

@@ -48,6 +48,7 @@ import {
   recordTypeOrNot,
   reference,
 } from "./values.ts";
+import { moment, whenShape } from "./when.ts";
 
 const ruleName = wordLike(/^(?=\S)[^\p{Cc}]{1,63}(?<=\S)$/u, "a name", {
   wrong: "a rule's name has 1 to 63 characters, the first and last no space",
@@ -104,6 +105,7 @@ const ruleShape = object(
       withPlace(oneOrMore(recordTypeOrNot, EMPTY_CONDITION)),
       "Condition: record types, by name or number; all with ! before them: every other type.",
     ),
+    when: optional(whenShape, "Condition: these hours and days, in a time zone. Outside of them the rule is passed over."),
     upstream: optional(withPlace(reference), "Action: ask this group."),
     longest: optional(
       withPlace(mapOf("a map from lists to groups", parseListReference, withPlace(reference))),
@@ -145,6 +147,7 @@ export function toRuleOptions(raw: RawRule): RuleOptions {
     alsoDomains,
     clients: raw.clients?.value ?? [],
     ...typesOf(raw),
+    ...(raw.when === null ? {} : { when: raw.when }),
     action: actionOf(raw),
     modifiers: modifiersOf(raw),
   };
@@ -314,7 +317,7 @@ function matchesAll(rule: RawRule): boolean {
       patterns.length === 0 ||
       (patterns.some(({ value }) => value === ".") && !patterns.some(({ value }) => value.startsWith("!"))),
   );
-  return hasAction && rule.clients === null && rule.types === null && everyName;
+  return hasAction && rule.clients === null && rule.types === null && rule.when === null && everyName;
 }
 
 function warnOfUnreachable(rules: readonly Located<RawRule>[], reader: ConfigReader): void {
@@ -360,6 +363,7 @@ const expectationShape = object("a map with `name`", {
   name: required(domainName, "The name that is asked.", () => ""),
   type: key(recordType, "The type that is asked.", "A"),
   client: optional(client, "Address or id of the client that asks."),
+  at: optional(moment, "When it is asked, such as 2026-11-29T21:30; without it when this is checked."),
   rule: optional(withPlace(reference), "The rule that decides."),
   upstream: optional(withPlace(reference), "The group that is asked."),
   answer: optional(answer, "The answer that is made without asking: nodata, nxdomain, zero, refused, drop, or an address."),
@@ -369,8 +373,8 @@ type RawExpectation = RawOf<typeof expectationShape>;
 
 export const expectShape: Shape<readonly Located<RawExpectation>[]> = arrayOf(withPlace(expectationShape));
 
-export function toExpectation({ rule, upstream, ...rest }: RawExpectation, line: number): Expectation {
-  return { ...rest, rule: rule?.value ?? null, upstream: upstream?.value ?? null, line };
+export function toExpectation({ rule, upstream, at, ...rest }: RawExpectation, line: number): Expectation {
+  return { ...rest, ...(at === null ? {} : { atMs: at }), rule: rule?.value ?? null, upstream: upstream?.value ?? null, line };
 }
 
 export function checkEmptyExpectations(expectations: readonly Located<RawExpectation>[], reader: ConfigReader): void {

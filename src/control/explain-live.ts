@@ -241,7 +241,7 @@ export function hypotheticalQuery({
   type,
   client,
   clientId,
-}: Omit<ExplainRequest, "resolve" | "version">): HypotheticalQuery {
+}: Omit<ExplainRequest, "resolve" | "version" | "atMs">): HypotheticalQuery {
   const parsedName = nameFromText(name);
   const number = typeNumber(type);
   const address = client === null ? "127.0.0.1" : canonicalClient(client);

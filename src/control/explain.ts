@@ -56,14 +56,20 @@ export class Explainer {
     const { state, names } = this.#parts.server;
     const asked = hypotheticalQuery(request);
     const hypothetical = { ...asked, client: names?.identify(asked.client) ?? asked.client };
+    if (request.resolve && request.atMs !== undefined)
+      throw new ControlError("invalid", "nothing can be asked at another moment: leave out `resolve` or `at`");
     if (request.version !== null && request.version !== state.version) {
       if (request.resolve)
         throw new ControlError("invalid", "under a version of the past nothing can be asked: leave out `resolve` or `version`");
-      const explained = explainQuery(await this.#pastPolicy(request.version), hypothetical, null);
+      const explained = explainQuery(atMoment(await this.#pastPolicy(request.version), request), hypothetical, null);
       return { ...explained, notes: [...explained.notes, say("note.pastVersion", {})] };
     }
-    const plain = explainQuery(state.policy, hypothetical, state);
-    const explained = { ...plain, notes: [...plain.notes, ...deviceNotes(names, asked.client.address)] };
+    const { atMs } = request;
+    const plain =
+      atMs === undefined
+        ? explainQuery({ ...state.policy, decider: state.resolver.decider }, hypothetical, state)
+        : explainQuery(atMoment(state.policy, request), hypothetical, null);
+    const explained = { ...plain, notes: [...plain.notes, ...momentNotes(request), ...deviceNotes(names, asked.client.address)] };
     return request.resolve ? { ...explained, outcome: await resolveHypothetical(state, hypothetical) } : explained;
   }
 
@@ -73,7 +79,7 @@ export class Explainer {
     const hypothetical = hypotheticalQuery(question);
     return drafts.use({ text, path: server.state.config.path }, async (draft) => {
       const policy = await openPolicy(configOf(draft), NO_DIAGNOSTICS);
-      const explained = explainQuery(policy, hypothetical, null);
+      const explained = explainQuery(atMoment(policy, question), hypothetical, null);
       return { ...explained, notes: [...explained.notes, say("note.draft", {})] };
     });
   }
@@ -165,6 +171,15 @@ export function explainQuery(
 function targetOf({ query, client }: HypotheticalQuery, decision: Decision): HypotheticalQuery | null {
   if (decision.kind !== "reply" || decision.answer.kind !== "alias") return null;
   return { query: queryForTarget(query, decision.answer.target), client };
+}
+
+/** The policy as it decides at the moment that is asked about. */
+export function atMoment(policy: Policy, { atMs }: Pick<ExplainedQuestion, "atMs">): ExplainedPolicy {
+  return atMs === undefined ? policy : { ...policy, decider: policy.decider.at(atMs) };
+}
+
+export function momentNotes({ atMs }: Pick<ExplainedQuestion, "atMs">): Said[] {
+  return atMs === undefined ? [] : [say("note.moment", { at: new Date(atMs).toISOString() })];
 }
 
 /** Who a client is, and whether it stands for many. */

@@ -293,7 +293,8 @@ export function recordOf(event: QueryEvent): QueryRecord {
  * The way to the decision of a record, found once more: decisions are pure, so it is the same. null where it comes out otherwise, because the log keeps
  * less of the client than rules look at.
  */
-export function traceOfRecord(decider: Decider, { record, compared }: FoundRecord): readonly TraceStep[] | null {
+export function traceOfRecord(policyDecider: Decider, { record, compared }: FoundRecord): readonly TraceStep[] | null {
+  const decider = policyDecider.at(Date.parse(record.time));
   const name = nameFromText(record.name);
   const type = typeNumber(record.type);
   if (name === null || type === null) return [];

@@ -7,13 +7,14 @@ import type { Client } from "../lib/client.ts";
 import type { HandlerReply } from "../listen/types.ts";
 import type { QueryLogOptions } from "../log/options.ts";
 import { clientShown } from "../log/record.ts";
-import { CHANNEL_SHIFT, channelOf, HEADER, ROW_BYTES, SHAPE } from "../replies/layout.ts";
+import { ALL_MINUTES, CHANNEL_SHIFT, channelOf, HEADER, ROW_BYTES, SHAPE } from "../replies/layout.ts";
 import { type ReaderBooks, type ReaderClock, ReplyReader } from "../replies/reader.ts";
 import { type RepeatableReply, ReplyTable } from "../replies/table.ts";
 import { preferenceFor } from "../resolve/families.ts";
 import { BINDING_TYPES, canBeEdited } from "../resolve/filters.ts";
 import type { Resolution } from "../resolve/types.ts";
 import type { ForwardDecision } from "../rules/decision.ts";
+import type { SteadySpan } from "../rules/schedule.ts";
 import type { QueryEvent, ReplyPublisher } from "../server/query-event.ts";
 import type { ServerState } from "../server/state.ts";
 import type { Counters } from "../stats/counters.ts";
@@ -24,6 +25,8 @@ const MAX_CLIENTS = 4096;
 
 /** Bytes of an OPT record without options. */
 const OPT_BYTES = 11;
+
+const MINUTE_MS = 60_000;
 
 /** The value of an SOA that always says what is left of a negative answer's life. */
 const NO_LIMIT = 0xffff_ffff;
@@ -65,6 +68,8 @@ export class RepeatedReplies implements ReplyPublisher {
   #lastClass = 0;
   #droppedBefore = 0;
   #state: ServerState | null = null;
+  /** Within it decisions do not change, by the clock on the wall; null = they never do. */
+  #span: SteadySpan | null = null;
   /** Rules whose answers a router is told of, each time. */
   #fedRules: ReadonlySet<string> = new Set();
 
@@ -83,6 +88,24 @@ export class RepeatedReplies implements ReplyPublisher {
     this.#classes.clear();
     this.table.clear();
     this.forgetClients();
+    this.#renew(state);
+  }
+
+  /** Ends every repetition: rules with hours may decide otherwise now. */
+  #renew({ resolver: { decider, clock } }: ServerState): void {
+    this.#span = decider.hasHours ? decider.steadyAround(clock.wallMs()) : null;
+    this.table.renew(
+      this.#span === null ? ALL_MINUTES : { from: this.#span.fromMs / MINUTE_MS, until: this.#span.untilMs / MINUTE_MS },
+    );
+  }
+
+  /** Whether all that was decided since the query came holds on. */
+  #isSteady(state: ServerState, startedMs: number): boolean {
+    if (this.#span === null) return true;
+    const { clock } = state.resolver;
+    const wallMs = clock.wallMs();
+    if (!isWithin(wallMs, this.#span)) this.#renew(state);
+    return isWithin(wallMs - (clock.now() - startedMs), this.#span);
   }
 
   /** Clients are looked at anew: who may ask has changed, or what is known of devices, or how the log shows clients. */
@@ -123,7 +146,7 @@ export class RepeatedReplies implements ReplyPublisher {
     const { state, client, parsed, admission, resolution } = event;
     if (state !== this.#state || admission !== "admitted" || isRejection(parsed) || resolution === null) return;
     const { class: clientClass } = this.#clients.get(client.address) ?? this.#classify(state, client);
-    if (clientClass === 0 || channelOf(client) < 0) return;
+    if (clientClass === 0 || channelOf(client) < 0 || !this.#isSteady(state, event.startedMs)) return;
     const reply = this.#repeatable(event, { query: parsed, resolution, clientClass });
     if (reply !== null && resolution.held != null) this.table.publish(resolution.held.entry, reply);
   }
@@ -188,6 +211,10 @@ export class RepeatedReplies implements ReplyPublisher {
       },
     };
   }
+}
+
+function isWithin(wallMs: number, { fromMs, untilMs }: SteadySpan): boolean {
+  return wallMs >= fromMs && wallMs < untilMs;
 }
 
 interface AskedQuery {

@@ -124,17 +124,19 @@ class Comparison {
 
   /** @returns false if there are too many distinct questions; then the record is not counted. */
   add(question: LoggedQuestion): boolean {
-    const [name, type, client, clientId, source] = question;
+    const [name, type, client, clientId, source, time] = question;
     // The rules never saw a query that was malformed or refused.
     if (source === "refused") {
       this.#queries++;
       return true;
     }
-    const key = `${name} ${type} ${client} ${clientId ?? ""}`;
+    const policies = this.#at(Date.parse(time));
+    const periods = policies.map(({ decider }) => decider.period()).join(" ");
+    const key = `${name} ${type} ${client} ${clientId ?? ""} ${periods}`;
     let tally = this.#known.get(key);
     if (tally === undefined) {
       if (this.#known.size >= MAX_DISTINCT) return false;
-      tally = this.#compare(question);
+      tally = this.#compare(question, policies);
       this.#known.set(key, tally);
     }
     this.#queries++;
@@ -157,13 +159,25 @@ class Comparison {
     ];
   }
 
+  /** Both policies as they decide at the moment of a record: rules may have hours. */
+  #at(atMs: number): readonly [ComparedPolicy, ComparedPolicy] {
+    const [before, after] = [this.#before, this.#after];
+    return [
+      { ...before, decider: before.decider.at(atMs) },
+      { ...after, decider: after.decider.at(atMs) },
+    ];
+  }
+
   /** null = the decision stays the same. */
-  #compare([name, type, client, clientId]: LoggedQuestion): Tally | null {
+  #compare(
+    [name, type, client, clientId]: LoggedQuestion,
+    [policyBefore, policyAfter]: readonly [ComparedPolicy, ComparedPolicy],
+  ): Tally | null {
     const question = questionOf(name, type);
     if (question === null) return null;
     const requester = { address: client.split("/")[0] ?? "", clientId };
-    const before = outcomeOf(this.#before, question, requester);
-    const after = outcomeOf(this.#after, question, requester);
+    const before = outcomeOf(policyBefore, question, requester);
+    const after = outcomeOf(policyAfter, question, requester);
     const key = JSON.stringify([before, after]);
     if (JSON.stringify(before) === JSON.stringify(after)) return null;
     let change = this.#changes.get(key);

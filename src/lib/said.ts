@@ -46,6 +46,7 @@ export const SAID = {
   "cache.stale": "The answer in the cache ({answer}) is past its time: it is given where upstream fails or takes long.",
   "cache.expired": "The answer in the cache is past its time.",
   "note.pastVersion": "This is a version of the past: what the cache held then, and how upstreams did, is not known.",
+  "note.moment": "This is for {at}: what the cache holds then, and how upstreams do, is not known.",
   "note.draft": "This is not in force: nobody was asked, and what the cache would hold is not known.",
   "note.configurationOnly": "This is what the configuration says; cache and verdicts are not known: {reason}.",
   "note.never": "`never` of group {group} forbids it ({pattern}): nothing is sent there.",

@@ -11,6 +11,7 @@ export type LoggedQuestion = readonly [
   client: string,
   clientId: string | null,
   source: QueryRecord["source"],
+  time: string,
 ];
 
 /** What stands before the first record. */
@@ -30,8 +31,8 @@ function lineOf(format: ExportFormat, record: QueryRecord): string {
     case "ndjson":
       return `${JSON.stringify(record)}\n`;
     case "questions": {
-      const { name, type, client, clientId, source } = record;
-      return `${JSON.stringify([name, type, client, clientId, source] satisfies LoggedQuestion)}\n`;
+      const { name, type, client, clientId, source, time } = record;
+      return `${JSON.stringify([name, type, client, clientId, source, time] satisfies LoggedQuestion)}\n`;
     }
     default:
       return unreachable(format);

@@ -101,11 +101,13 @@ export type TraceStep =
       readonly rule: string;
       /**
        * `decides`, `modifies`; `closed`: it would decide, but by no pattern within the special zone. All others say which condition did not
-       * hold: `types`, `clients`, `domains`, `excepted`, `longest`.
+       * hold: `types`, `when`, `clients`, `domains`, `excepted`, `longest`.
        */
-      readonly outcome: "decides" | "modifies" | "closed" | "types" | "clients" | "domains" | "excepted" | "longest";
+      readonly outcome: "decides" | "modifies" | "closed" | "types" | "when" | "clients" | "domains" | "excepted" | "longest";
       /** What it matched by; null for a miss, and for a rule without patterns. */
       readonly match: TraceMatch | null;
+      /** Of `when`: the hours of the rule, such as `21:00-07:00 Asia/Shanghai`, and what the clock showed there. */
+      readonly when?: { readonly hours: string; readonly time: string };
     }
   /** NXDOMAIN was not given, because of the static table, a special name, or this rule. */
   | { readonly kind: "kept"; readonly because: "hosts" | "special" | { readonly rule: string } }

@@ -73,7 +73,7 @@ export function stepText(step: TraceStep): string {
     case "special":
       return `the name is in the special zone ${step.zone}, which only a pattern within the zone opens`;
     case "rule":
-      return ruleStepText(step.rule, step.outcome, step.match);
+      return ruleStepText(step);
     case "kept":
       return `the name does not get NXDOMAIN, because of ${keeperText(step.because)}`;
     case "first-group":
@@ -94,9 +94,7 @@ export function matchText(match: TraceMatch): string {
     : `${match.pattern}, line ${match.line} of list ${match.list}${sourceText(match.source)}`;
 }
 
-type RuleOutcome = Extract<TraceStep, { kind: "rule" }>["outcome"];
-
-function ruleStepText(rule: string, outcome: RuleOutcome, match: TraceMatch | null): string {
+function ruleStepText({ rule, outcome, match, when }: Extract<TraceStep, { kind: "rule" }>): string {
   const because = match === null ? "" : ` because of ${matchText(match)}`;
   switch (outcome) {
     case "decides":
@@ -107,6 +105,10 @@ function ruleStepText(rule: string, outcome: RuleOutcome, match: TraceMatch | nu
       return `rule ${rule} matches${because}, but has no pattern within the special zone`;
     case "types":
       return `rule ${rule} is not for this type`;
+    case "when":
+      return when === undefined
+        ? `rule ${rule} is not for this time`
+        : `rule ${rule} is not within ${when.hours}; it is ${when.time}`;
     case "clients":
       return `rule ${rule} is not for this client`;
     case "domains":

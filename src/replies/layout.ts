@@ -28,8 +28,14 @@ export const HEADER = {
   bell: 8,
   /** Where hashes begin: a random number, so that nobody outside can choose names that collide. */
   seed: 9,
+  /** When replies may be repeated by the clock on the wall, in minutes since 1970: from the first until before the second. Rules may have hours. */
+  steadyFrom: 10,
+  steadyUntil: 11,
   words: 64,
 } as const;
+
+/** The least and the most that a word holds: a span that never ends. */
+export const ALL_MINUTES = { from: -(2 ** 31), until: 2 ** 31 - 1 } as const;
 
 export const LOG_CALL = { none: 0, any: 1, halfFull: 2 } as const;
 

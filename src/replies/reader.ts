@@ -33,6 +33,8 @@ export interface ReaderClock {
 /** How long `wallOffsetMs` is taken as it was: clocks are set seldom. */
 const CLOCK_MS = 1000;
 
+const MINUTE_MS = 60_000;
+
 /** Where a reader counts and records what it has answered. */
 export interface ReaderBooks {
   readonly ring: QueryRing;
@@ -67,6 +69,8 @@ export class ReplyReader {
   #wallOffsetMs = 0;
   #offsetAtMs = Number.NEGATIVE_INFINITY;
   #isLogged = false;
+  /** Whether the clock on the wall is where replies may be repeated. */
+  #isSteady = false;
   #nowMs = 0;
   /** The way that the next queries came, see `channelOf`. */
   channel = 0;
@@ -90,9 +94,12 @@ export class ReplyReader {
     const { header } = this.#memory;
     this.#isLogged = Atomics.load(header, HEADER.logWanted) === 1;
     this.#nowMs = this.#clock.now();
-    if (this.#nowMs - this.#offsetAtMs < CLOCK_MS) return;
-    this.#offsetAtMs = this.#nowMs;
-    this.#wallOffsetMs = this.#clock.wallOffsetMs();
+    if (this.#nowMs - this.#offsetAtMs >= CLOCK_MS) {
+      this.#offsetAtMs = this.#nowMs;
+      this.#wallOffsetMs = this.#clock.wallOffsetMs();
+    }
+    const minute = Math.floor((this.#nowMs + this.#wallOffsetMs) / MINUTE_MS);
+    this.#isSteady = minute >= Atomics.load(header, HEADER.steadyFrom) && minute < Atomics.load(header, HEADER.steadyUntil);
   }
 
   end(): void {
@@ -134,7 +141,7 @@ export class ReplyReader {
   answer(bytes: Uint8Array, start: number, length: number, client: number): number {
     const end = start + length;
     // 12 bytes of header, the root, type and class.
-    if (length < 17 || length > ROW_BYTES) return 0;
+    if (!this.#isSteady || length < 17 || length > ROW_BYTES) return 0;
     // QR, opcode, AA and TC are 0, and so are RA, Z and the rcode; one question, no answer, no authority.
     if ((byteAt(bytes, start + 2) & 0xfe) !== 0 || (byteAt(bytes, start + 3) & 0xcf) !== 0) return 0;
     if (pairAt(bytes, start + 4) !== 1 || pairAt(bytes, start + 6) !== 0 || pairAt(bytes, start + 8) !== 0) return 0;

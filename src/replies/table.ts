@@ -11,6 +11,7 @@
 import { randomInt } from "node:crypto";
 import { setUint16 } from "../dns/wire.ts";
 import {
+  ALL_MINUTES,
   BUCKETS,
   CLIENT,
   CLIENT_PROBES,
@@ -85,6 +86,7 @@ export class ReplyTable {
 
   constructor() {
     this.#memory.header[HEADER.seed] = randomInt(2 ** 31);
+    this.renew(ALL_MINUTES);
   }
 
   get memory(): SharedArrayBuffer {
@@ -123,8 +125,21 @@ export class ReplyTable {
 
   /** Ends every repetition, and forgets the clients. */
   clear(): void {
-    for (const owner of this.#byOwner.keys()) this.withdraw(owner);
+    this.#withdrawAll();
     this.forgetClients();
+  }
+
+  /** Ends every repetition. What is published from now on is repeated in this span alone, in minutes since 1970 by the clock on the wall. */
+  renew({ from, until }: { readonly from: number; readonly until: number }): void {
+    // Nothing is repeated in between.
+    Atomics.store(this.header, HEADER.steadyUntil, ALL_MINUTES.from);
+    this.#withdrawAll();
+    Atomics.store(this.header, HEADER.steadyFrom, from);
+    Atomics.store(this.header, HEADER.steadyUntil, until);
+  }
+
+  #withdrawAll(): void {
+    for (const owner of this.#byOwner.keys()) this.withdraw(owner);
   }
 
   /** Tells the tallies of what was made from this how often it was used. */

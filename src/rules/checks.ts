@@ -22,13 +22,16 @@ interface ExpectationFailure {
 }
 
 /** Makes the decision for every expectation, without asking an upstream, and returns the failures. */
-export function checkExpectations(decider: DecidingOnly, expectations: readonly Expectation[]): ExpectationFailure[] {
+export function checkExpectations(decider: DecidingAtTimes, expectations: readonly Expectation[]): ExpectationFailure[] {
   return expectations.flatMap((expectation) => failureOf(decider, expectation) ?? []);
 }
 
 type DecidingOnly = Pick<Decider, "decide" | "explain">;
+type DecidingAtTimes = DecidingOnly & Pick<Decider, "at">;
 
-function failureOf(decider: DecidingOnly, expectation: Expectation): ExpectationFailure | null {
+function failureOf(atAnyTime: DecidingAtTimes, expectation: Expectation): ExpectationFailure | null {
+  const { atMs } = expectation;
+  const decider = atMs === undefined ? atAnyTime : atAnyTime.at(atMs);
   const place = expectation.line === null ? "" : `expect, line ${expectation.line}: `;
   const name = nameFromText(expectation.name);
   if (name === null) return { expectation, message: `${place}${expectation.name} is no domain name`, rules: [] };
@@ -43,10 +46,11 @@ function failureOf(decider: DecidingOnly, expectation: Expectation): Expectation
   ];
   if (differences.length === 0) return null;
   const client = expectation.client === null ? "" : ` for ${expectation.client}`;
+  const moment = atMs === undefined ? "" : ` at ${new Date(atMs).toISOString()}`;
   const { steps } = decider.explain(question, requester);
   return {
     expectation,
-    message: `${place}${expectation.name} ${typeName(type)}${client}: expected ${differences.join(" and ")}; ${reasonOf(decision)}`,
+    message: `${place}${expectation.name} ${typeName(type)}${client}${moment}: expected ${differences.join(" and ")}; ${reasonOf(decision)}`,
     rules: steps.flatMap((step) => (step.kind === "rule" ? [step.rule] : [])),
   };
 }

@@ -56,10 +56,10 @@ function claimsOf(rules: readonly RuleOptions[], lists: DomainLists): readonly P
 }
 
 function claimsOfRule(
-  { name: rule, domains, alsoDomains, clients, types, exceptTypes, action }: RuleOptions,
+  { name: rule, domains, alsoDomains, clients, types, exceptTypes, when, action }: RuleOptions,
   lists: DomainLists,
 ): PlacedClaim[] {
-  if (clients.length + types.length + exceptTypes.length + alsoDomains.length > 0) return [];
+  if (clients.length + types.length + exceptTypes.length + alsoDomains.length > 0 || when !== undefined) return [];
   if (action?.kind === "longest" && domains.length === 0) {
     return action.choices.map(({ list, group }) => ({ list, rule, group, set: listNamed(lists, list), filter: null }));
   }

@@ -1,8 +1,9 @@
 /**
  * The door of the room: decides what to do with a question. `resolve/` and `control/` call the decider; `server/policy.ts` builds one from each
- * configuration. Nothing here asks an upstream or reads a clock.
+ * configuration. Nothing here asks an upstream.
  *
- * Reading order: `decision.ts` (what a decision is), this file, `rule.ts` (how one rule matches), `settings.ts` (what modifiers add up to),
+ * Reading order: `decision.ts` (what a decision is), this file, `rule.ts` (how one rule matches), `schedule.ts` (at which hours),
+ * `settings.ts` (what modifiers add up to),
  * `special-zones.ts` (names that never leave), `nxdomain-safety.ts` (when NXDOMAIN would deny too much). Beside them, `egress.ts` checks what may
  * reach a group at all, `checks.ts` finds faults in a configuration, and `conflicts.ts` finds lists that disagree.
  */
@@ -11,12 +12,23 @@ import { type Name, nameText } from "../dns/name.ts";
 import { CLASS, TYPE } from "../dns/types.ts";
 import type { HostsMatch, HostsTable } from "../hosts/table.ts";
 import type { Requester } from "../lib/client.ts";
+import { systemClock } from "../lib/clock.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import type { DomainEntry } from "../lists/domain-set.ts";
 import type { Decision, LocalAnswer, MatchContext, ReplyDecision, RuleQuestion } from "./decision.ts";
 import { findRuleAgainstNxdomain, SpecialExistence } from "./nxdomain-safety.ts";
 import type { RuleAnswer, RuleOptions, SpecialOptions } from "./options.ts";
-import { ClientAddresses, type DomainLists, describeMatch, isHit, type Miss, Rule, type RuleMatch } from "./rule.ts";
+import {
+  type Circumstances,
+  ClientAddresses,
+  type DomainLists,
+  describeMatch,
+  isHit,
+  type Miss,
+  Rule,
+  type RuleMatch,
+} from "./rule.ts";
+import type { SteadySpan } from "./schedule.ts";
 import { Settings } from "./settings.ts";
 import { type SpecialZone, SpecialZones } from "./special-zones.ts";
 
@@ -32,17 +44,37 @@ interface DeciderParts {
 }
 
 /** One question on its way through the rules. */
-interface RuleQuery {
+interface RuleQuery extends Circumstances {
   readonly question: RuleQuestion;
-  readonly requester: Requester;
   /** The special zone of the name. Only a rule with a pattern in the zone can let the name out. */
   readonly zone: SpecialZone | null;
   /** null = nobody reads the trace, and none is written. */
   readonly steps: ExplanationStep[] | null;
 }
 
-/** Decides by the hosts table, then the special zones, then the rules. Immutable. */
+/** What a decider makes of its parts, the same at all times. */
+interface Prepared {
+  readonly rules: readonly Rule[];
+  readonly zones: SpecialZones;
+  readonly existence: SpecialExistence;
+}
+
+/** @throws Error for a rule with an invalid pattern; `ruleProblems` reports those first. */
+function prepare({ rules: options, special, lists }: DeciderParts): Prepared {
+  const addresses = new ClientAddresses();
+  const rules = options.map((each) => new Rule(each, { lists, addresses }));
+  const zones = new SpecialZones(special);
+  return { rules, zones, existence: new SpecialExistence(rules, zones) };
+}
+
+/** A span without an end. */
+const ALWAYS: SteadySpan = { fromMs: Number.NEGATIVE_INFINITY, untilMs: Number.POSITIVE_INFINITY };
+
+/** Decides by the hosts table, then the special zones, then the rules. Immutable: only rules with `when` depend on the time. */
 export class Decider {
+  readonly #parts: DeciderParts;
+  readonly #prepared: Prepared;
+  readonly #wallMs: () => number;
   readonly #rules: readonly Rule[];
   readonly #hosts: HostsTable;
   readonly #hostsTtls: HostsTtls;
@@ -52,19 +84,50 @@ export class Decider {
   readonly #initial: Settings;
   /** Whether any rule excludes queries from the log, or includes them. */
   readonly changesLog: boolean;
+  /** Whether any rule has hours. */
+  readonly hasHours: boolean;
   readonly #firstGroup: string;
 
   /** @throws Error for a rule with an invalid pattern; `ruleProblems` reports those first. */
-  constructor({ rules, answers, special, hosts, hostsTtlSeconds, lists, firstGroup }: DeciderParts) {
-    const addresses = new ClientAddresses();
-    this.#rules = rules.map((options) => new Rule(options, { lists, addresses }));
+  constructor(parts: DeciderParts, prepared: Prepared = prepare(parts), wallMs: () => number = systemClock.wallMs) {
+    const { rules, answers, hosts, hostsTtlSeconds, firstGroup } = parts;
+    this.#parts = parts;
+    this.#prepared = prepared;
+    this.#wallMs = wallMs;
+    this.#rules = prepared.rules;
     this.#hosts = hosts;
     this.#hostsTtls = { positiveSeconds: hostsTtlSeconds, negativeSeconds: answers.negative.blockSeconds };
-    this.#zones = new SpecialZones(special);
-    this.#existence = new SpecialExistence(this.#rules, this.#zones);
+    this.#zones = prepared.zones;
+    this.#existence = prepared.existence;
     this.#initial = Settings.initial(answers);
     this.changesLog = rules.some(({ modifiers }) => modifiers.log !== undefined);
     this.#firstGroup = firstGroup;
+    this.hasHours = this.#rules.some(({ schedule }) => schedule !== null);
+  }
+
+  /** The same decider, with another clock for the hours of rules. */
+  withClock(wallMs: () => number): Decider {
+    return this.hasHours ? new Decider(this.#parts, this.#prepared, wallMs) : this;
+  }
+
+  /** The same decider as it decides at a moment, in milliseconds since 1970. */
+  at(atMs: number): Decider {
+    return this.withClock(() => atMs);
+  }
+
+  /** Which of the rules with hours hold now, a character each: at moments with equal texts decisions are equal. */
+  period(): string {
+    const atMs = this.#wallMs();
+    return this.#rules.flatMap(({ schedule }) => (schedule === null ? [] : [schedule.isOpen(atMs) ? "1" : "0"])).join("");
+  }
+
+  /** A span around the moment in which no rule begins or ends to hold. */
+  steadyAround(atMs: number): SteadySpan {
+    return this.#rules.reduce((span, { schedule }) => {
+      if (schedule === null) return span;
+      const { fromMs, untilMs } = schedule.steadyAround(atMs);
+      return { fromMs: Math.max(span.fromMs, fromMs), untilMs: Math.min(span.untilMs, untilMs) };
+    }, ALWAYS);
   }
 
   decide(question: RuleQuestion, requester: Requester): Decision {
@@ -101,29 +164,28 @@ export class Decider {
   }
 
   #decide(question: RuleQuestion, requester: Requester, steps: ExplanationStep[] | null): Decision {
+    const asked = { requester, atMs: this.hasHours ? this.#wallMs() : 0 };
     // Hosts and special zones are of class IN; rules apply to every class.
-    if (question.class !== CLASS.IN) return this.#decideByRules({ question, requester, zone: null, steps });
+    if (question.class !== CLASS.IN) return this.#decideByRules({ question, ...asked, zone: null, steps });
     const answer = answerFromHosts(this.#hosts, question, this.#hostsTtls);
     if (steps !== null) pushHostsStep(this.#hosts, question.name, steps);
     if (answer !== null) {
-      const context = this.#localContext(question, requester);
+      const context = this.#localContext(question, asked);
       return { kind: "reply", source: "hosts", action: "none", answer, context };
     }
     const zone = this.#zones.find(question.name, question.type);
-    if (zone === null) return this.#decideByRules({ question, requester, zone, steps });
+    if (zone === null) return this.#decideByRules({ question, ...asked, zone, steps });
     steps?.push({ kind: "special", zone: zone.name });
-    return zone.opens
-      ? this.#decideByRules({ question, requester, zone, steps })
-      : this.#answerFromZone(zone, question, requester);
+    return zone.opens ? this.#decideByRules({ question, ...asked, zone, steps }) : this.#answerFromZone(zone, question, asked);
   }
 
   #decideByRules(query: RuleQuery): Decision {
-    const { question, requester, zone, steps } = query;
+    const { question, atMs, zone, steps } = query;
     let settings = this.#initial;
     for (const rule of this.#rules) {
-      const result = rule.test(question, requester);
+      const result = rule.test(question, query);
       if (!isHit(result)) {
-        steps?.push({ kind: "rule", rule: rule.name, outcome: result, match: null });
+        steps?.push(missStep(rule, result, atMs));
         continue;
       }
       const match = result === "unconditional" ? null : result;
@@ -137,7 +199,7 @@ export class Decider {
       if (!leavesZone) break;
       return this.#runAction(rule, { rule: rule.name, match, settings }, query);
     }
-    if (zone !== null) return this.#answerFromZone(zone, question, requester);
+    if (zone !== null) return this.#answerFromZone(zone, question, query);
     steps?.push({ kind: "first-group", group: this.#firstGroup });
     const context = { rule: null, match: null, settings };
     return isAny(question) ? answerMinimalAny(context) : { kind: "forward", group: this.#firstGroup, context };
@@ -177,22 +239,25 @@ export class Decider {
   }
 
   /** Whether NXDOMAIN by this rule would deny something that exists. */
-  #mustExist(rule: Rule, { question, requester, steps }: RuleQuery): boolean {
-    const because = this.#findExistence(rule, question.name, requester);
-    if (because !== null) steps?.push({ kind: "kept", because });
+  #mustExist(rule: Rule, query: RuleQuery): boolean {
+    const because = this.#findExistence(rule, query);
+    if (because !== null) query.steps?.push({ kind: "kept", because });
     return because !== null;
   }
 
-  #findExistence(rule: Rule, name: Name, requester: Requester): Extract<ExplanationStep, { kind: "kept" }>["because"] | null {
+  #findExistence(
+    rule: Rule,
+    { question: { name }, requester, atMs }: RuleQuery,
+  ): Extract<ExplanationStep, { kind: "kept" }>["because"] | null {
     if (this.hasHost(name)) return "hosts";
     if (this.#zones.existAtOrBelow(name)) return "special";
-    const keeping = findRuleAgainstNxdomain(this.#rules, rule, { name, requester });
+    const keeping = findRuleAgainstNxdomain(this.#rules, rule, { name, requester, atMs });
     return keeping === null ? null : { rule: keeping.name };
   }
 
-  #answerFromZone(zone: SpecialZone, question: RuleQuestion, requester: Requester): ReplyDecision {
+  #answerFromZone(zone: SpecialZone, question: RuleQuestion, asked: Circumstances): ReplyDecision {
     const reply = { kind: "reply", source: "special", action: zone.denies ? "block" : "none" } as const;
-    const context = this.#localContext(question, requester);
+    const context = this.#localContext(question, asked);
     const record = this.#zones.recordOf(question.name, question.type);
     if (record !== null) return { ...reply, answer: { ...record, ttlSeconds: this.#hostsTtls.positiveSeconds }, context };
     const wanted = question.name === zone.name ? zone.apex : zone.below;
@@ -210,12 +275,12 @@ export class Decider {
   }
 
   // No modifier changes a local answer, but `log: false` holds for it too: whether a client is logged must not depend on the name.
-  #localContext(question: RuleQuestion, requester: Requester): MatchContext {
+  #localContext(question: RuleQuestion, asked: Circumstances): MatchContext {
     const context = { rule: null, match: null, settings: this.#initial };
     if (!this.changesLog) return context;
     for (const rule of this.#rules) {
       const log = rule.modifiers?.log;
-      if ((log === undefined && rule.action === null) || !isHit(rule.test(question, requester))) continue;
+      if ((log === undefined && rule.action === null) || !isHit(rule.test(question, asked))) continue;
       return log === false ? { ...context, settings: this.#initial.after(UNLOGGED) } : context;
     }
     return context;
@@ -243,6 +308,8 @@ export type ExplanationStep =
       readonly outcome: "decides" | "modifies" | "closed" | Miss;
       /** The pattern that matched; null for a miss, and for a rule without patterns. */
       readonly match: DomainEntry | null;
+      /** For outcome `when`: the hours of the rule, and what the clock showed. */
+      readonly when?: { readonly hours: string; readonly time: string };
     }
   /** NXDOMAIN became NODATA because of the hosts table, a special name, or this rule. */
   | { readonly kind: "kept"; readonly because: "hosts" | "special" | { readonly rule: string } }
@@ -254,6 +321,11 @@ function pushHostsStep(hosts: HostsTable, name: Name, steps: ExplanationStep[]):
   const from = match ?? hosts.pointer(name);
   if (from !== null)
     steps.push({ kind: "hosts", pattern: match?.pattern ?? nameText(name), source: from.source, line: from.line });
+}
+
+function missStep({ name, schedule }: Rule, outcome: Miss, atMs: number): ExplanationStep {
+  const step = { kind: "rule", rule: name, outcome, match: null } as const;
+  return outcome === "when" && schedule !== null ? { ...step, when: schedule.describe(atMs) } : step;
 }
 
 function hitStep(rule: string, outcome: "decides" | "modifies" | "closed", match: RuleMatch | null): ExplanationStep {

@@ -1,8 +1,7 @@
 import type { Name } from "../dns/name.ts";
 import { TYPE } from "../dns/types.ts";
-import type { Requester } from "../lib/client.ts";
 import type { DomainSet } from "../lists/domain-set.ts";
-import { isHit, type Rule } from "./rule.ts";
+import { type Circumstances, isHit, type Rule } from "./rule.ts";
 import type { SpecialZone, SpecialZones } from "./special-zones.ts";
 
 /**
@@ -12,11 +11,11 @@ import type { SpecialZone, SpecialZones } from "./special-zones.ts";
 export function findRuleAgainstNxdomain(
   rules: readonly Rule[],
   denying: Rule,
-  { name, requester }: { readonly name: Name; readonly requester: Requester },
+  { name, requester, atMs }: Circumstances & { readonly name: Name },
 ): Rule | null {
   if (denying.types !== null || !deniesAllBelow(denying, name)) return denying;
   for (const rule of rules.slice(0, rules.indexOf(denying))) {
-    if (rule.action === null || !rule.admits(requester)) continue;
+    if (rule.action === null || !rule.admits(requester) || !rule.isOpen(atMs)) continue;
     if (rule.types !== null && isHit(rule.testName(name))) return rule;
     if (canAnswer(rule) && canHoldBelow(rule, name)) return rule;
   }

@@ -46,6 +46,16 @@ export interface RuleModifiers {
   readonly replace?: readonly ReplaceOptions[];
 }
 
+/** The condition `when` of a rule. */
+export interface WhenOptions {
+  /** Days of the week from 0, Sunday; empty = every day. */
+  readonly days: readonly number[];
+  /** In minutes since midnight. Where `toMinute` is not after `fromMinute`, the hours end on the next day; null = the whole day. */
+  readonly hours: { readonly fromMinute: number; readonly toMinute: number } | null;
+  /** A name of the IANA's data base. */
+  readonly zone: string;
+}
+
 /** One entry of section `rules`. Empty `domains`, `clients` or `types` = no such condition. */
 export interface RuleOptions {
   readonly name: string;
@@ -59,6 +69,8 @@ export interface RuleOptions {
   readonly types: readonly number[];
   /** Types that do not match; empty unless `types` is. */
   readonly exceptTypes: readonly number[];
+  /** Absent = at any time; so policies of rules without hours keep their digest. */
+  readonly when?: WhenOptions;
   readonly action: RuleAction | null;
   readonly modifiers: RuleModifiers;
 }
@@ -85,6 +97,8 @@ export interface Expectation {
   readonly name: string;
   readonly type: number;
   readonly client: string | null;
+  /** When it is asked, in milliseconds since 1970; absent = when it is checked. */
+  readonly atMs?: number;
   readonly rule: string | null;
   readonly upstream: string | null;
   readonly answer: string | null;

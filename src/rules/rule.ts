@@ -8,10 +8,11 @@ import type { Lists } from "../lists/load.ts";
 import { type Pattern, parseDomainCondition } from "../lists/patterns.ts";
 import type { RuleQuestion } from "./decision.ts";
 import type { RuleAction, RuleModifiers, RuleOptions } from "./options.ts";
+import { Schedule } from "./schedule.ts";
 import type { SpecialZone } from "./special-zones.ts";
 
 /** Why a rule does not match: its first condition that fails. */
-export type Miss = "types" | "clients" | "domains" | "excepted" | "longest";
+export type Miss = "types" | "when" | "clients" | "domains" | "excepted" | "longest";
 
 /** How a rule matches. */
 type Hit = RuleMatch | "unconditional";
@@ -25,6 +26,8 @@ export class Rule {
   /** The conditions on the name. All must hold; the match of the first is that of the rule. */
   readonly filters: readonly DomainFilter[];
   readonly types: TypeCondition | null;
+  /** null = the rule holds at any time. */
+  readonly schedule: Schedule | null;
   /** The target of action `cname`; null for other actions. */
   readonly target: Name | null;
   readonly #clients: ClientCondition | null;
@@ -32,12 +35,13 @@ export class Rule {
   readonly #choices: readonly Choice[] | null;
 
   constructor(options: RuleOptions, { lists, addresses }: { readonly lists: DomainLists; readonly addresses: ClientAddresses }) {
-    const { name, action, modifiers, domains, alsoDomains, clients } = options;
+    const { name, action, modifiers, domains, alsoDomains, clients, when } = options;
     this.name = name;
     this.action = action;
     this.modifiers = Object.values(modifiers).some((value) => value !== undefined) ? modifiers : null;
     this.filters = [domains, ...alsoDomains].flatMap((texts) => (texts.length === 0 ? [] : [new DomainFilter(texts, lists)]));
     this.types = typeCondition(options);
+    this.schedule = when === undefined ? null : new Schedule(when);
     this.#clients = clients.length === 0 ? null : new ClientCondition(clients, addresses);
     this.target = action?.kind === "cname" ? nameFromText(action.target) : null;
     this.#choices =
@@ -45,10 +49,16 @@ export class Rule {
   }
 
   /** Tests the cheap conditions first. All must hold. */
-  test({ name, type }: Pick<RuleQuestion, "name" | "type">, requester: Requester): Hit | Miss {
+  test({ name, type }: Pick<RuleQuestion, "name" | "type">, { requester, atMs }: Circumstances): Hit | Miss {
     if (this.types !== null && !isAmong(type, this.types)) return "types";
+    if (!this.isOpen(atMs)) return "when";
     if (!this.admits(requester)) return "clients";
     return this.testName(name);
+  }
+
+  /** Whether the rule holds at this moment, in milliseconds since 1970. */
+  isOpen(atMs: number): boolean {
+    return this.schedule === null || this.schedule.isOpen(atMs);
   }
 
   admits(requester: Requester): boolean {
@@ -86,6 +96,13 @@ export class Rule {
     if (this.filters.some((filter) => filter.opens(name, zone))) return true;
     return this.#choices !== null && liesWithin(findBestMatch(this.#choices, name)?.found ?? null, zone);
   }
+}
+
+/** Who asks, and when. */
+export interface Circumstances {
+  readonly requester: Requester;
+  /** In milliseconds since 1970. */
+  readonly atMs: number;
 }
 
 interface Choice {

@@ -101,7 +101,7 @@ export async function openState(config: Config, dependencies: Dependencies, prev
       refreshThrottle,
       verdicts,
       volatileAddresses,
-      decider: policy.decider,
+      decider: policy.decider.withClock(clock.wallMs),
       egress: policy.egress,
       classifier: policy.classifier,
       singleFlight: new SingleFlight(FETCH_LIMITS),
@@ -119,7 +119,8 @@ function refuseIf(problems: readonly string[]): void {
 
 /** The same state with another policy. */
 export function stateWith(state: ServerState, policy: Policy): ServerState {
-  const { decider, egress, classifier } = policy;
+  const { egress, classifier } = policy;
+  const decider = policy.decider.withClock(state.resolver.clock.wallMs);
   // A fetch is verified by the policy of the query that began it, so that queries under another policy must not join it.
   const singleFlight: Resolver["singleFlight"] = new SingleFlight(FETCH_LIMITS);
   return {

@@ -153,6 +153,9 @@ describe("parameters", () => {
     expect(await wrong("/api/v1/explain?name=a.example&resolve=yes")).toMatchObject({
       problems: [{ parameter: "resolve", reason: "must be true or false" }],
     });
+    expect(await wrong("/api/v1/explain?name=a.example&at=soon")).toMatchObject({
+      problems: [{ parameter: "at", reason: expect.stringContaining("is no time") }],
+    });
     expect(await wrong("/api/v1/stats?step=5x")).toMatchObject({
       problems: [{ parameter: "step", reason: expect.stringContaining("`5m`, or a number of seconds") }],
     });

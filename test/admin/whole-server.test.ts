@@ -82,6 +82,23 @@ describe("the API over a running server", () => {
     });
   });
 
+  test("explains a question of another moment, under the configuration or a draft", async () => {
+    const { api } = await house();
+    const config = `upstreams: { a: { servers: [192.0.2.1] } }
+rules: [{ name: night, when: { from: "21:00", to: "07:00", zone: Asia/Shanghai }, answer: nodata }, { name: rest, upstream: a }]`;
+    const under = async (at: string) =>
+      (await api.call("POST", "/api/v1/explain", { json: { name: "page.example", at, under: { config } } })).body;
+    expect(await under("2026-11-29T22:00+08:00")).toMatchObject({ decision: { rule: "night", answer: "nodata" } });
+    expect(await under("2026-11-29T14:10+08:00")).toMatchObject({
+      decision: { rule: "rest", route: "a" },
+      trace: [{ outcome: "when", when: { hours: "21:00-07:00 Asia/Shanghai", time: "14:10" } }, { outcome: "decides" }],
+    });
+    expect((await api.get("/api/v1/explain?name=page.example&at=2026-11-29T22:00Z")).body).toMatchObject({
+      decision: { rule: "split" },
+      notes: expect.arrayContaining([expect.objectContaining({ code: "note.moment" })]),
+    });
+  });
+
   test("sends each query on the live stream after its answer", async () => {
     const { site, api } = await house();
     const reader = await EventReader.open(`${api.base}/api/v1/queries/stream?action=block`);

@@ -192,3 +192,48 @@ test("names and texts cannot control the terminal", async () => {
   const { out } = await explained(["evil\\027[2J.example"]);
   expect(out).not.toContain("\x1b");
 });
+
+describe("explain at another moment", () => {
+  /** With a rule that holds at night. */
+  async function atNight(...words: readonly string[]) {
+    const where = directory();
+    const rules = `rules: [{ name: night, when: { from: "21:00", to: "07:00", zone: Asia/Shanghai }, answer: nodata }, { name: rest, upstream: a }]`;
+    writeFileSync(join(where, "fenliu.yaml"), `upstreams: { a: { servers: [192.0.2.1] } }\n${rules}\nlisten: { admin: null }\n`);
+    const terminal = testTerminal(where);
+    const code = await run(["explain", "video.example", ...words], terminal);
+    return { code, ...terminal.written };
+  }
+
+  test("tells the hours of a rule and the time where the rule is passed over, and that the cache of then is not known", async () => {
+    const { code, out } = await atNight("--at", "2026-11-29T14:10+08:00");
+    expect(code).toBe(0);
+    expect(out).toContain("  - rule night is not within 21:00-07:00 Asia/Shanghai; it is 14:10\n  > rule rest decides");
+    expect(out).toContain("This is for 2026-11-29T06:10:00.000Z");
+  });
+
+  test("decides by the rules of that moment, in the zone of this machine where none is written", async () => {
+    expect((await atNight("--at", "2026-11-29T22:10+08:00")).out).toContain("  > rule night decides");
+    const local = new Date(Date.parse("2026-11-29T22:10+08:00"));
+    const pad = (value: number) => String(value).padStart(2, "0");
+    const date = `${local.getFullYear()}-${pad(local.getMonth() + 1)}-${pad(local.getDate())}`;
+    expect((await atNight("--at", `${date}T${pad(local.getHours())}:${pad(local.getMinutes())}`)).out).toContain(
+      "  > rule night decides",
+    );
+  });
+
+  test("refuses what is no time", async () => {
+    expect(await atNight("--at", "soon")).toMatchObject({ code: 2, err: expect.stringContaining("`soon` is no time") });
+  });
+
+  test("asks the running server for that moment", async () => {
+    const site = await siteWith({ upstreams: { a: honest() } });
+    const asked: (string | null)[] = [];
+    const hypothetical = hypotheticalQuery({ name: "page.example", type: "A", client: null, clientId: null });
+    const admin = await apiWith(({ searchParams }) => {
+      asked.push(searchParams.get("at"));
+      return { body: explainQuery(site.app.state.policy, hypothetical, null) };
+    });
+    await explained(["page.example", "--at", "2026-11-29T21:30Z"], { admin });
+    expect(asked).toEqual([String(Date.parse("2026-11-29T21:30Z"))]);
+  });
+});

@@ -89,6 +89,7 @@ describe("a file that uses every section", () => {
         modifiers: { replace: [{ list: "cn-ip", addresses: ["192.0.2.7"] }] },
       },
       { name: "tv", action: { kind: "upstream", group: "domestic" }, modifiers: {} },
+      { name: "bedtime", action: { kind: "answer", answer: "nodata" }, modifiers: {} },
       {
         name: "split",
         action: {
@@ -144,5 +145,33 @@ describe("an absent key", () => {
     expect(accepted("listen: { admin: null }").listen.admin).toBeNull();
     expect(accepted("cache: { file: null, stale: false }").cache).toMatchObject({ file: null, stale: null });
     expect(accepted("access: { rateLimit: false }").access.rateLimit).toBeNull();
+  });
+});
+
+describe("the hours of a rule", () => {
+  test("are minutes of a day and numbers of days, in the zone that is named or in that of the machine", () => {
+    const rules = `rules:
+  - { name: a, when: { from: "21:00", to: "7:30", days: [fri-mon, sun], zone: asia/shanghai }, upstream: x }
+  - { name: b, when: { days: SAT }, upstream: x }
+  - { name: c, upstream: x }`;
+    const config = accepted(
+      `upstreams: { x: { servers: 10.0.0.1 } }\n${rules}\nexpect: [{ name: a, at: 2026-11-29T21:30+08:00, upstream: x }]`,
+    );
+    expect(config.rules.map(({ when }) => when)).toEqual([
+      { days: [0, 1, 5, 6], hours: { fromMinute: 1260, toMinute: 450 }, zone: "Asia/Shanghai" },
+      { days: [6], hours: null, zone: new Intl.DateTimeFormat().resolvedOptions().timeZone },
+      undefined,
+    ]);
+    expect(config.expect[0]?.atMs).toBe(Date.parse("2026-11-29T13:30Z"));
+  });
+
+  test("keep a rule without other conditions from making later ones unreachable, and from being the last word", () => {
+    const night = `{ name: night, when: { from: "21:00", to: "07:00" }, upstream: x }`;
+    const warnings = (rules: string) => {
+      const result = parseConfig(`upstreams: { x: { servers: 10.0.0.1 }, y: { servers: 10.0.0.2 } }\nrules: [${rules}]`, null);
+      return result.kind === "ok" ? result.warnings.map(({ message }) => message) : expect.fail();
+    };
+    expect(warnings(`${night}, { name: rest, upstream: y }`)).toEqual([]);
+    expect(warnings(night)).toEqual(["queries that no rule matches go to the first group, `x`"]);
   });
 });

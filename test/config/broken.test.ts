@@ -491,3 +491,46 @@ test("a bare name in `bootstrap` is not sent from one refused form to the next",
   const result = parseConfig("bootstrap: [dns.alidns.com]", "fenliu.yaml");
   expect(result).toMatchObject({ problems: [{ fix: expect.stringContaining("in `bootstrap` write its address") }] });
 });
+
+describe("the hours of a rule", () => {
+  const rule = (when: string) => `${GROUP}rules: [{ name: x, when: ${when}, upstream: a }]`;
+  reports([
+    ["that begin and never end", rule('{ from: "21:00" }'), "2:26 rules[0].when: `from` stands here without `to`"],
+    ["that end and never begin", rule('{ to: "21:00" }'), "2:26 rules[0].when: `to` stands here without `from`"],
+    ["that are none", rule("{ zone: UTC }"), "2:26 rules[0].when: no time is named here: the rule would always hold"],
+    ["that end as they begin", rule('{ from: "7:00", to: "07:00" }'), "2:26 rules[0].when: `from` and `to` are the same time"],
+    [
+      "that begin when the day is over",
+      rule('{ from: "24:00", to: "07:00" }'),
+      "2:26 rules[0].when: hours cannot begin at 24:00",
+    ],
+    [
+      "at a time that no clock shows",
+      rule('{ from: "21:60", to: "07:00" }'),
+      "2:34 rules[0].when.from: `21:60` is no time of day",
+    ],
+    ["on a day that no week has", rule("{ days: [mon, funday] }"), "2:40 rules[0].when.days[1]: `funday` is no day"],
+    [
+      "in a zone that nobody knows",
+      rule("{ days: sun, zone: Asia/Atlantis }"),
+      "2:45 rules[0].when.zone: there is no time zone `Asia/Atlantis`",
+    ],
+    [
+      "in an offset, which follows no place's clock",
+      rule('{ days: sun, zone: "+08:00" }'),
+      "2:45 rules[0].when.zone: there is no time zone `+08:00`",
+    ],
+    [
+      "and the moment of an expectation that no calendar has",
+      `${GROUP}expect: [{ name: a.example, at: 2026-02-30T10:00, upstream: a }]`,
+      "2:33 expect[0].at: `2026-02-30T10:00` is no moment",
+    ],
+  ]);
+
+  test("are told with what to write instead", () => {
+    const result = parseConfig(rule('{ from: "21:00" }'), "fenliu.yaml");
+    expect(result.kind === "invalid" && result.problems[0]).toMatchObject({
+      fix: 'add when the hours end, such as `to: "24:00"`',
+    });
+  });
+});

@@ -2,7 +2,9 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { Control } from "../../src/admin/control.ts";
+import { traceOfRecord } from "../../src/control/records.ts";
 import type { QueryRecord } from "../../src/log/record.ts";
+import { record } from "../log/records.ts";
 import { directory } from "../support/files.ts";
 import { siteWith } from "../support/site.ts";
 import { honest } from "../support/zone-script.ts";
@@ -90,5 +92,28 @@ test("a draft is compared over the records of the log", async () => {
   expect(changes.map(({ before, after, queries }) => [before.route, after.route, queries])).toEqual([
     ["domestic", "overseas", 2],
     ["overseas", "domestic", 1],
+  ]);
+});
+
+test("a record is traced as at its own time, and explained at the moment that is asked for", async () => {
+  const yaml = `log: { queries: { store: "${join(directory(), "queries.db")}" } }
+rules: [{ name: soon, when: { from: "00:01", to: "00:00", zone: UTC }, upstream: overseas }, { name: others, upstream: domestic }]`;
+  const site = await siteWith({ yaml, upstreams });
+  const { control } = site.app.administration;
+  const question = { name: "www.page.example", type: "A", client: null, clientId: null, resolve: false, version: null };
+  const midnight = Date.UTC(2026, 10, 29);
+  const explainedAt = async (atMs: number) => (await control.explain({ ...question, atMs })).decision.rule;
+  expect(await explainedAt(midnight)).toBe("others");
+  expect(await explainedAt(midnight + 60_000)).toBe("soon");
+  await expect(control.explain({ ...question, atMs: midnight, resolve: true })).rejects.toThrow(
+    "nothing can be asked at another moment",
+  );
+  const found = {
+    compared: null,
+    record: { ...record({ name: "www.page.example", rule: "others" }), time: "2026-11-29T00:00:30.000Z" },
+  };
+  expect(traceOfRecord(site.app.state.policy.decider, found)).toMatchObject([
+    { rule: "soon", outcome: "when", when: { hours: "00:01-00:00 UTC", time: "00:00" } },
+    { rule: "others", outcome: "decides" },
   ]);
 });

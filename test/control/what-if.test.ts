@@ -260,3 +260,17 @@ ${SPLIT.replace("ads.example", "c.c.example")}`;
   };
   await fc.assert(fc.asyncProperty(anyList, anyList, anyList, anyQueries, judgesAsAsked), { numRuns: 12 });
 });
+
+test("each record is judged at its own time, also where the same was asked at another", async () => {
+  const site = await siteWith({ yaml: "rules: [{ name: rest, upstream: overseas }]", upstreams });
+  const draft = site.config(
+    `rules: [{ name: night, when: { from: "21:00", to: "07:00", zone: UTC }, answer: nodata }, { name: rest, upstream: overseas }]`,
+  ).text;
+  const times = ["2026-11-29T12:00:00.000Z", "2026-11-29T21:00:00.000Z", "2026-11-30T06:59:59.999Z", "2026-11-30T07:00:00.000Z"];
+  const result = await ask(site, "", logOf(times.map((time) => ({ name: "a.example", time }))), { config: draft });
+  expect(result).toMatchObject({
+    queries: 4,
+    changed: 2,
+    changes: [{ before: { rule: "rest" }, after: { rule: "night" }, queries: 2 }],
+  });
+});

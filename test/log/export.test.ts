@@ -60,12 +60,12 @@ test("NDJSON holds one record a line and loses nothing", () => {
   expect(lines.map((line) => JSON.parse(line))).toEqual(records);
 });
 
-test("the questions export has one query a line: client, name, type, source of the answer", () => {
+test("the questions export has one query a line: client, name, type, source of the answer, time", () => {
   const lines = exportText("questions", [record({ clientId: "tv" }), record({ name: "b" })])
     .trimEnd()
     .split("\n");
   expect(lines.map((line) => JSON.parse(line))).toEqual([
-    ["www.taobao.com", "A", "192.168.88.20", "tv", "upstream"],
-    ["b", "A", "192.168.88.20", null, "upstream"],
+    ["www.taobao.com", "A", "192.168.88.20", "tv", "upstream", record({}).time],
+    ["b", "A", "192.168.88.20", null, "upstream", record({}).time],
   ]);
 });

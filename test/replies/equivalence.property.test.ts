@@ -24,6 +24,15 @@ const FILES = [
   "access: { clients: [192.168.1.0/24], rateLimit: { perSecond: 1, burst: 2, exempt: [192.168.1.3] } }\nlog: { queries: { clients: prefix } }",
   "cache: { prefetch: false, stale: false }",
   "rules: [{ name: tv, clients: tv, answer: nodata }, { name: box, clients: 'aa:bb:cc:dd:ee:02', upstream: other }]",
+  `answers: { ttl: { min: 10m } }
+rules:
+  - { name: first, when: { from: "00:01", to: "00:02", zone: UTC }, domains: example, answer: nodata }
+  - { name: second, when: { from: "00:02", to: "00:04", zone: UTC }, upstream: other }
+  - { name: third, when: { from: "00:05", to: "00:00", days: thu, zone: UTC }, log: false }`,
+  `answers: { ttl: { min: 10m } }
+rules:
+  - { name: odd, when: { from: "00:01", to: "00:02", zone: UTC }, log: false }
+  - { name: kid, clients: 192.168.1.2, when: { from: "00:02", to: "00:03", zone: UTC }, upstream: other }`,
   "rules: [{ name: tv, clients: tv, log: false }]\nlog: { queries: { clients: none } }",
 ];
 
@@ -129,7 +138,7 @@ const step = fc.oneof(
     weight: 4,
     arbitrary: fc.record({
       kind: fc.constant("wait" as const),
-      ms: fc.constantFrom(1, 250, 999, 1000, 2000, 8999, 9000, 18_000),
+      ms: fc.constantFrom(1, 250, 999, 1000, 2000, 8999, 9000, 18_000, 60_000),
     }),
   },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("flush" as const), question: fc.nat(3), subtree: fc.boolean() }) },
@@ -142,7 +151,7 @@ const step = fc.oneof(
  * Faults that were planted in turn, each of which this finds within 250 histories: the class of the client, DO, CD or the way in left out of the key; a TTL
  * written one byte further, or not aged; the first client's letters or RD; a reply repeated when its answer is stale, or is to be renewed; nothing
  * withdrawn with an entry; clients never forgotten; `log: false` overlooked; the address of another in the log; a client's own id
- * overlooked by who publishes or who repeats; a max-age that does not age; uses that the cache is not told of, or that are counted as UDP.
+ * overlooked by who publishes or who repeats; replies that outlast the hours of a rule; a max-age that does not age; uses that the cache is not told of, or that are counted as UDP.
  */
 test("whatever is asked and whatever changes, a server that repeats replies says, logs, counts and asks what one that does not would", async () => {
   let repeated = 0;

@@ -117,3 +117,25 @@ test.each<[Way, number]>([
 ])("over %j a reply is repeated %d times of five", async (way, times) => {
   expect(await timesRepeated({ name: "page.example", way })).toBe(times);
 });
+
+test("a reply is repeated until the next moment at which a rule begins or ends to hold, and from then on what follows from the rules of that time", async () => {
+  const yaml = `rules: [{ name: night, when: { from: "00:01", to: "00:02", zone: UTC }, upstream: other }]`;
+  const world = await World.open({ repeats: true, yaml, script: page, cacheBytes: 1 << 20 });
+  onTestFinished(() => world.close());
+  const message = queryWire("page.example", "A");
+  /** Asks thrice. @returns how many of the replies were repeated. */
+  const thrice = async () => {
+    const before = world.repeated;
+    for (let time = 0; time < 3; time++) await world.ask(message, "192.168.1.2");
+    return world.repeated - before;
+  };
+  expect(await thrice()).toBe(1);
+  // The world begins ten seconds before that minute.
+  await world.clock.advance(9_000);
+  expect(await thrice()).toBe(3);
+  await world.clock.advance(1_000);
+  expect(await thrice()).toBe(1);
+  expect(world.asked).toEqual(["main page.example A", "other page.example A"]);
+  const rules = world.records().map(({ rule }) => rule);
+  expect([null, "night"].map((name) => rules.filter((rule) => rule === name).length)).toEqual([6, 3]);
+});

@@ -12,9 +12,10 @@ const CLIENT_WORD = 0x0707_0707;
 function bench() {
   const table = new ReplyTable();
   let nowMs = 1000;
+  let wallOffsetMs = 0;
   const reader = new ReplyReader(table.memory, threadBooks(table.memory, new QueryRing(4096).memory), {
     now: () => nowMs,
-    wallOffsetMs: () => 0,
+    wallOffsetMs: () => wallOffsetMs,
   });
   const find = () => reader.findClient(CLIENT_WORD, CLIENT_WORD, CLIENT_WORD, CLIENT_WORD);
   /** The last byte of the reply, which tells replies apart; null = there is none. */
@@ -40,6 +41,10 @@ function bench() {
     ask,
     wait: (ms: number) => {
       nowMs += ms;
+    },
+    /** Somebody sets the clock. */
+    setClock: (ms: number) => {
+      wallOffsetMs += ms;
     },
   };
 }
@@ -95,6 +100,24 @@ describe("a published reply", () => {
     table.clear();
     table.addClient(CLIENT, 1, { address: "7", clientId: "" });
     expect(ask("c.example")).toBeNull();
+  });
+
+  test("is repeated while the clock on the wall is within the span of the table, also when the clock is set", () => {
+    const { table, ask, wait, setClock } = bench();
+    table.renew({ from: 0, until: 2 });
+    table.publish({}, replyTo("page.example", 5, { usableMs: 10 * 60_000 }));
+    wait(118_999);
+    expect(ask("page.example")).toBe(5);
+    wait(1);
+    expect(ask("page.example")).toBeNull();
+    setClock(-60_000);
+    wait(1_000);
+    expect(ask("page.example")).toBe(5);
+    setClock(-120_000);
+    wait(1_000);
+    expect(ask("page.example")).toBeNull();
+    table.renew({ from: -2, until: 2 });
+    expect(ask("page.example")).toBeNull();
   });
 
   test("takes the place of the one for the same question", () => {

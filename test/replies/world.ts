@@ -53,7 +53,8 @@ interface WorldSetup {
  * the same must say the same, whether one of them repeats replies or not.
  */
 export class World {
-  readonly clock = fakeClock();
+  /** Begins some seconds before a full minute, when rules with hours change. */
+  readonly clock = fakeClock(Date.UTC(2026, 0, 1, 0, 0, 50));
   /** The questions that reached upstreams. */
   readonly asked: string[] = [];
   readonly recorder = new QueryRecorder(this.clock, (error) => {

@@ -108,3 +108,22 @@ describe("expectations", () => {
     expect(checkExpectations(decider, [expectation])).toMatchObject([{ expectation }]);
   });
 });
+
+test("an expectation with a moment is judged as if it were asked then", () => {
+  const when = { days: [], hours: { fromMinute: 21 * 60, toMinute: 7 * 60 }, zone: "UTC" };
+  const { decider: hourly } = site({ rules: [rule("night", { answer: "nodata" }, { when }), rule("rest", "overseas")] });
+  const at = (time: string, expected: string) => ({
+    name: "a.example",
+    type: TYPE.A,
+    client: null,
+    upstream: null,
+    answer: null,
+    line: null,
+    atMs: Date.parse(time),
+    rule: expected,
+  });
+  expect(checkExpectations(hourly, [at("2026-11-29T22:00Z", "night"), at("2026-11-29T12:00Z", "rest")])).toEqual([]);
+  expect(checkExpectations(hourly, [at("2026-11-29T12:00Z", "night")])[0]?.message).toContain(
+    "at 2026-11-29T12:00:00.000Z: expected rule night, got rest",
+  );
+});

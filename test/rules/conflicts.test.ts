@@ -42,6 +42,16 @@ describe("the lists of one `longest`", () => {
     ]);
   });
 
+  test("of a rule with hours are a deliberate exception", () => {
+    const night = rule("night", "elsewhere", {
+      domains: ["list:world"],
+      when: { days: [], hours: { fromMinute: 1260, toMinute: 420 }, zone: "UTC" },
+    });
+    expect(
+      conflicts([night, rule("rest", "domestic", { domains: ["list:cn"] })], { cn: ["a.example"], world: ["a.example"] }),
+    ).toEqual([]);
+  });
+
   test("that go to one group have no conflict", () => {
     const same = rule("split", { longest: { cn: "domestic", world: "domestic" } });
     expect(conflicts([same], { cn: ["cn"], world: ["google.cn"] })).toEqual([]);

@@ -228,7 +228,9 @@ function Step({ step, journey }: { readonly step: TraceStep; readonly journey: J
           <a href={urlOf({ ...CONFIG, rule: step.rule })} class={decides ? "strong" : ""}>
             <Text value={step.rule} />
           </a>{" "}
-          <span class={decides ? "" : "soft"}>{say.outcomes[step.outcome]}</span>
+          <span class={decides ? "" : "soft"}>
+            {step.when === undefined ? say.outcomes[step.outcome] : say.notWithin(step.when.hours, step.when.time)}
+          </span>
           {decides ? <Decides journey={journey} /> : null}
           {step.match === null ? null : <Match match={step.match} />}
         </>

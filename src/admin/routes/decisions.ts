@@ -7,7 +7,7 @@ import { closedObject } from "../schemas/named.ts";
 import { explainedSchema } from "../schemas/record.ts";
 import { type LogState, type Statistics, statisticsSchema, whatIfSchema } from "../schemas/views.ts";
 import type { Api, ApiParts } from "../types.ts";
-import { momentParameter, NAME, PERIOD, periodOf, STEP, stepOf } from "./parameters.ts";
+import { momentOf, momentParameter, NAME, PERIOD, periodOf, STEP, stepOf } from "./parameters.ts";
 
 const explain = operation({
   operationId: "explain",
@@ -39,6 +39,7 @@ const explain = operation({
           "A version of the past, such as `7f3a91c2d0e4`, as a record or `listVersions` has it; it cannot be resolved.",
       }),
     ),
+    at: momentParameter("As at this moment, for rules with hours; it cannot be resolved."),
   }),
   response: { 200: jsonContent("What becomes of it.", explainedSchema.ref) },
   problems: [404],
@@ -56,6 +57,7 @@ const explainUnder = operation({
       type: Type.Optional(Type.String({ minLength: 1, maxLength: 32 })),
       client: Type.Optional(Type.String({ maxLength: 64 })),
       clientId: Type.Optional(Type.String({ pattern: "^[a-z0-9-]{1,63}$" })),
+      at: momentParameter("As at this moment, for rules with hours."),
       under: Type.Union([
         closedObject({ version: Type.String({ minLength: 1, maxLength: 100 }) }),
         closedObject({ config: Type.String({ maxLength: 1_000_000 }) }),
@@ -116,15 +118,19 @@ const getStatistics = operation({
   response: { 200: jsonContent("The statistics.", statisticsSchema.ref) },
 });
 
+function atMoment(at: string | undefined, nowMs: number): { readonly atMs?: number } {
+  return at === undefined ? {} : { atMs: momentOf("at", at, nowMs) };
+}
+
 export function decisionRoutes(api: Api, { control, clock }: ApiParts): void {
   api.get("/explain", { schema: explain }, ({ query }) => {
-    const { name, type = "A", client = null, clientId = null, resolve = false, version = null } = query;
-    return control().explain({ name, type, client, clientId, resolve, version });
+    const { name, type = "A", client = null, clientId = null, resolve = false, version = null, at } = query;
+    return control().explain({ name, type, client, clientId, resolve, version, ...atMoment(at, clock.wallMs()) });
   });
 
   api.post("/explain", { schema: explainUnder }, ({ body }) => {
-    const { name, type = "A", client = null, clientId = null, under } = body;
-    return control().explainUnder({ name, type, client, clientId }, under);
+    const { name, type = "A", client = null, clientId = null, under, at } = body;
+    return control().explainUnder({ name, type, client, clientId, ...atMoment(at, clock.wallMs()) }, under);
   });
 
   api.post("/whatif", { schema: whatIfDraft }, ({ body: { config, examples = 10, ...period } }) =>

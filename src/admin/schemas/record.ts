@@ -46,11 +46,20 @@ const traceStepSchema = named(
         {
           kind: Type.Literal("rule"),
           rule: Type.String({ examples: ["split"] }),
-          outcome: oneOf(["decides", "modifies", "closed", "types", "clients", "domains", "excepted", "longest"], {
+          outcome: oneOf(["decides", "modifies", "closed", "types", "when", "clients", "domains", "excepted", "longest"], {
             description:
               "`decides`, `modifies`; `closed`: it would decide, but by no pattern within the special zone. All others name the condition that did not hold.",
           }),
           match: nullable(traceMatchSchema.ref),
+          when: Type.Optional(
+            closedObject(
+              {
+                hours: Type.String({ examples: ["21:00-07:00 Asia/Shanghai"] }),
+                time: Type.String({ examples: ["14:10"] }),
+              },
+              { description: "With `when`: the hours of the rule, and what the clock showed there." },
+            ),
+          ),
         },
         { description: "A rule that was tried." },
       ),
