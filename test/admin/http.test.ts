@@ -125,8 +125,8 @@ describe("parameters", () => {
   test("that are unknown are named, with the known ones", async () => {
     expect(await wrong("/api/v1/explain?name=a.example&typ=A")).toMatchObject({
       status: 400,
-      detail: "typ: is not known here; there are name, type, client, clientId, resolve, version",
-      problems: [{ parameter: "typ", reason: "is not known here; there are name, type, client, clientId, resolve, version" }],
+      detail: "typ: is not known here; there are name, type, client, clientId, resolve, version, at",
+      problems: [{ parameter: "typ", reason: "is not known here; there are name, type, client, clientId, resolve, version, at" }],
     });
     expect(await wrong("/api/v1/upstreams?x=1")).toMatchObject({
       problems: [{ parameter: "x", reason: "is not known here: none is" }],
