@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { run } from "../../src/cli/run.ts";
 import { testTerminal } from "../cli/terminal.ts";
 import { runs } from "../support/properties.ts";
-import { CHINA_ADDRESSES, expectDecisions, folder, runImport } from "./sources.ts";
+import { CHINA_ADDRESSES, expectDecisions, folder, runImport, sequence } from "./sources.ts";
 
 const LISTS = {
   "rules/china_domain_list.txt": "shop.example\nfull:one.example\nkeyword:mainland\n",
@@ -89,12 +89,7 @@ const bundle = { ...LISTS, "config.yaml": COMMON };
 /** Version 4: a main sequence of these steps, with the plugins of the bundle. */
 function four(steps: string, plugins = "") {
   const [head = ""] = COMMON.split("  - tag: main\n");
-  const sequence = steps
-    .trim()
-    .split("\n")
-    .map((line) => `        - ${line.trim()}\n`)
-    .join("");
-  const text = `${head}${plugins}  - tag: main\n    type: sequence\n    args:\n      exec:\n${sequence}servers: [{ exec: main, listeners: [{ protocol: udp, addr: "127.0.0.1:5353" }] }]\n`;
+  const text = `${head}${plugins}${sequence("main", steps, true)}servers: [{ exec: main, listeners: [{ protocol: udp, addr: "127.0.0.1:5353" }] }]\n`;
   return runImport(".", { ...LISTS, "config.yaml": text });
 }
 

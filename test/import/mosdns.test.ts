@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { CHINA_ADDRESSES, expectDecisions, type Outcome, runImport } from "./sources.ts";
+import { CHINA_ADDRESSES, expectDecisions, type Outcome, runImport, sequence } from "./sources.ts";
 
 const LISTS = {
   "china.txt": "shop.example\nfull:one.example\nkeyword:mainland\n",
@@ -26,27 +26,15 @@ function five(
   files: Readonly<Record<string, string>> = {},
   ...options: readonly string[]
 ): Promise<Outcome> {
-  const sequence = steps
-    .trim()
-    .split("\n")
-    .map((line) => `      - ${line.trim()}\n`)
-    .join("");
-  const text = `${SETS}${plugins}  - tag: main\n    type: sequence\n    args:\n${sequence}  - { tag: udp, type: udp_server, args: { entry: main, listen: "127.0.0.1:5353" } }\n`;
+  const text = `${SETS}${plugins}${sequence("main", steps)}  - { tag: udp, type: udp_server, args: { entry: main, listen: "127.0.0.1:5353" } }\n`;
   return runImport("config.yaml", { ...LISTS, "config.yaml": text, ...files }, ...options);
 }
-
-const called = (tag: string, steps: string) =>
-  `  - tag: ${tag}\n    type: sequence\n    args:\n${steps
-    .trim()
-    .split("\n")
-    .map((line) => `      - ${line.trim()}\n`)
-    .join("")}`;
 
 describe("the control flow of mosdns 5", () => {
   test("a return under a condition holds for the rest of its sequence (wrong translation 1)", async () => {
     const outcome = await five(
       "exec: $local\n{ matches: has_resp, exec: accept }\nexec: $far",
-      called("local", '{ matches: "!qname $china", exec: return }\nexec: $near'),
+      sequence("local", '{ matches: "!qname $china", exec: return }\nexec: $near'),
     );
     expect(outcome.code).toBe(0);
     await expectDecisions(outcome, {
@@ -58,7 +46,7 @@ describe("the control flow of mosdns 5", () => {
   });
 
   test("an accept in a called sequence ends that sequence only; after a jump it ends all sequences (9)", async () => {
-    const inner = called("inner", "exec: $near\nexec: accept");
+    const inner = sequence("inner", "exec: $near\nexec: accept");
     await expectDecisions(await five("exec: $inner\nexec: $far", inner), { "x.example": "far" });
     await expectDecisions(await five("exec: jump inner\nexec: $far", inner), { "x.example": "near" });
     const outcome = await five("exec: $inner\nexec: $far", inner);
@@ -87,7 +75,7 @@ describe("the control flow of mosdns 5", () => {
   });
 
   test("a goto never returns", async () => {
-    const outcome = await five("{ matches: qname $gfw, exec: goto away }\nexec: $near", called("away", "exec: $far"));
+    const outcome = await five("{ matches: qname $gfw, exec: goto away }\nexec: $near", sequence("away", "exec: $far"));
     await expectDecisions(outcome, { "search.example": "far", "x.example": "near" });
   });
 
@@ -129,7 +117,7 @@ describe("answers that are judged", () => {
     [
       "a fallback whose primary drops foreign answers (I1)",
       "exec: $both",
-      `${called("first", 'exec: ecs 1.2.3.0\nexec: $near\n{ matches: "!resp_ip $home", exec: drop_resp }')}${called("second", "exec: prefer_ipv4\nexec: $far")}  - { tag: both, type: fallback, args: { primary: first, secondary: second, threshold: 200 } }\n`,
+      `${sequence("first", 'exec: ecs 1.2.3.0\nexec: $near\n{ matches: "!resp_ip $home", exec: drop_resp }')}${sequence("second", "exec: prefer_ipv4\nexec: $far")}  - { tag: both, type: fallback, args: { primary: first, secondary: second, threshold: 200 } }\n`,
     ],
     [
       "kept, or dropped and asked abroad (2)",
@@ -143,7 +131,7 @@ describe("answers that are judged", () => {
   });
 
   test("the ECS of one branch is sent only to its group, and a preference of one branch is left out (I2)", async () => {
-    const plugins = `${called("first", 'exec: $near\n{ matches: "!resp_ip $home", exec: drop_resp }')}${called("second", "exec: prefer_ipv4\nexec: ecs 1.2.3.0\nexec: $far")}  - { tag: both, type: fallback, args: { primary: first, secondary: second } }\n`;
+    const plugins = `${sequence("first", 'exec: $near\n{ matches: "!resp_ip $home", exec: drop_resp }')}${sequence("second", "exec: prefer_ipv4\nexec: ecs 1.2.3.0\nexec: $far")}  - { tag: both, type: fallback, args: { primary: first, secondary: second } }\n`;
     const outcome = await five("exec: $both", plugins);
     const groups = new Map(outcome.config?.upstreams.groups.map((group) => [group.name, group.ecs]));
     expect(groups.get("near")).toBeNull();
@@ -234,6 +222,10 @@ describe("answers that are judged", () => {
 });
 
 describe("unknown parts of a configuration", () => {
+  const MORE = "  - { tag: more, type: domain_set, args: { files: [more.txt] } }\n";
+  const byMore = (action: string) =>
+    `{ matches: qname $more, exec: ${action} }\n{ matches: has_resp, exec: accept }\nexec: $near`;
+
   test("names of servers that cannot be asked do not fall to the next rule (4)", async () => {
     const outcome = await five(
       "{ matches: qname $gfw, exec: $only }\n{ matches: has_resp, exec: accept }\nexec: $near",
@@ -288,41 +280,30 @@ describe("unknown parts of a configuration", () => {
     ["missing", {}, "no such file"],
     ["empty", { "more.txt": "# nothing\n" }, "is empty"],
   ])("a list that is %s is an error, unless it only blocks (37)", async (_, files, why) => {
-    const plugin = "  - { tag: more, type: domain_set, args: { files: [more.txt] } }\n";
-    const steps = (action: string) =>
-      `{ matches: qname $more, exec: ${action} }\n{ matches: has_resp, exec: accept }\nexec: $near`;
-    const outcome = await five(steps("$far"), plugin, files);
+    const outcome = await five(byMore("$far"), MORE, files);
     expect(outcome).toMatchObject({ code: 1, text: "" });
     expect(outcome.told("leak")).toMatch(new RegExp(`the list .more.: .*more.txt.*${why}`));
-    expect((await five(steps("$far"), plugin, files, "--allow-leaks")).code).toBe(0);
-    const blocking = await five(steps("reject 3"), plugin, files);
+    expect((await five(byMore("$far"), MORE, files, "--allow-leaks")).code).toBe(0);
+    const blocking = await five(byMore("reject 3"), MORE, files);
     expect(blocking.code).toBe(0);
     expect(blocking.told("changed")).toContain("nothing is blocked by it");
   });
 
   test("`*.x` matches nothing there and everything here (38)", async () => {
-    const outcome = await five(
-      "{ matches: qname $more, exec: $far }\n{ matches: has_resp, exec: accept }\nexec: $near",
-      "  - { tag: more, type: domain_set, args: { files: [more.txt] } }\n",
-      { "more.txt": "a.example\n*.b.example\n" },
-    );
+    const outcome = await five(byMore("$far"), MORE, { "more.txt": "a.example\n*.b.example\n" });
     expect(outcome.code).toBe(1);
     expect(outcome.told("leak")).toContain("2: `*.b.example` of the list `more`");
   });
 
   test("a regular expression that cannot be used is named with its line", async () => {
-    const outcome = await five(
-      "{ matches: qname $more, exec: $far }\n{ matches: has_resp, exec: accept }\nexec: $near",
-      "  - { tag: more, type: domain_set, args: { files: [more.txt] } }\n",
-      { "more.txt": "a.example\nregexp:(a+)+\\z\n" },
-    );
+    const outcome = await five(byMore("$far"), MORE, { "more.txt": "a.example\nregexp:(a+)+\\z\n" });
     expect(outcome.told("leak")).toMatch(/^2: a line of the list `more` that cannot be used/m);
   });
 
   test("no file is written for listeners that run different sequences", async () => {
     const outcome = await five(
       "exec: $near",
-      `${called("other", "exec: $far")}  - { tag: second, type: tcp_server, args: { entry: other, listen: "127.0.0.1:53" } }\n`,
+      `${sequence("other", "exec: $far")}  - { tag: second, type: tcp_server, args: { entry: other, listen: "127.0.0.1:53" } }\n`,
     );
     expect(outcome.error?.message).toContain("all ports share one set of rules");
   });

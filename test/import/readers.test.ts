@@ -341,6 +341,11 @@ describe("smartdns", () => {
   const SERVERS = "server 223.5.5.5 -group home\nserver 119.29.29.29\nserver-tls 8.8.8.8 -group away -exclude-default-group\n";
   const smartdns = (text: string, files: Readonly<Record<string, string>> = {}, ...options: readonly string[]) =>
     runImport("smartdns.conf", { "smartdns.conf": `${SERVERS}${text}`, ...files }, ...options);
+  const withSet = (path: string, list: string) =>
+    runImport("smartdns.conf", {
+      "smartdns.conf": `server 223.5.5.5\nserver 8.8.8.8 -group far -e\ndomain-set -name s -file ${path}\nnameserver /domain-set:s/far\n`,
+      "far.list": list,
+    });
 
   test("tens of thousands of names are read in seconds", { timeout: 30_000 }, async () => {
     const lines = Array.from(
@@ -362,12 +367,7 @@ describe("smartdns", () => {
   });
 
   test("lines of a set that mean something else here are told", async () => {
-    const files = { "far.list": "search.example\n-.exact.example\n*.below.example\n*mid*.example\n" };
-    const outcome = await runImport("smartdns.conf", {
-      "smartdns.conf":
-        "server 223.5.5.5\nserver 8.8.8.8 -group far -e\ndomain-set -name s -file far.list\nnameserver /domain-set:s/far\n",
-      ...files,
-    });
+    const outcome = await withSet("far.list", "search.example\n-.exact.example\n*.below.example\n*mid*.example\n");
     expect(outcome).toMatchObject({ code: 1, text: "" });
     expect(outcome.told("leak")).toContain("2: `-.exact.example` of the list `s` is a name alone there, and none here");
     expect(outcome.told("leak")).toContain("3: `*.below.example`");
@@ -375,11 +375,7 @@ describe("smartdns", () => {
   });
 
   test("a path may be quoted", async () => {
-    const outcome = await runImport("smartdns.conf", {
-      "smartdns.conf":
-        "server 223.5.5.5\nserver 8.8.8.8 -group far -e\ndomain-set -name s -file '/etc/smartdns/far.list'\nnameserver /domain-set:s/far\n",
-      "far.list": "search.example\n",
-    });
+    const outcome = await withSet("'/etc/smartdns/far.list'", "search.example\n");
     await expectDecisions(outcome, { "www.search.example": "far", "x.example": "default" });
   });
 

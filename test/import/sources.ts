@@ -96,5 +96,12 @@ export async function decisions(
   return Object.fromEntries(questions.map((question, index) => [question, got[index] ?? ""]));
 }
 
+/** A sequence of mosdns with these steps, a line each; `inExec` as version 4 writes it. */
+export function sequence(tag: string, steps: string, inExec = false): string {
+  const lines = steps.trim().split("\n");
+  const [head, indent] = inExec ? ["args:\n      exec:", "        "] : ["args:", "      "];
+  return `  - tag: ${tag}\n    type: sequence\n    ${head}\n${lines.map((line) => `${indent}- ${line.trim()}\n`).join("")}`;
+}
+
 /** Addresses of mainland China, as the lists of their sources begin. */
 export const CHINA_ADDRESSES = "223.5.5.0/24\n119.29.29.0/24\n114.114.114.0/24\n180.76.76.0/24\n202.96.0.0/16\n61.135.0.0/16\n";

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Finding } from "../../src/import/model.ts";
-import { CHINA_ADDRESSES, expectDecisions, runImport } from "./sources.ts";
+import { CHINA_ADDRESSES, expectDecisions, runImport, sequence } from "./sources.ts";
 
 /**
  * The translations that look right and are wrong, each with the smallest source that shows it: where its questions go, or that nothing is written, and what
@@ -35,18 +35,16 @@ const FIVE = `plugins:
 `;
 const five = (steps: readonly string[], plugins = "") => ({
   file: "config.yaml",
-  source: `${FIVE}${plugins}  - tag: main\n    type: sequence\n    args:\n${steps.map((step) => `      - ${step}\n`).join("")}  - { tag: udp, type: udp_server, args: { entry: main, listen: ":53" } }\n`,
+  source: `${FIVE}${plugins}${sequence("main", steps.join("\n"))}  - { tag: udp, type: udp_server, args: { entry: main, listen: ":53" } }\n`,
   files: LISTS,
 });
-const sequence = (tag: string, ...steps: readonly string[]) =>
-  `  - tag: ${tag}\n    type: sequence\n    args:\n${steps.map((step) => `      - ${step}\n`).join("")}`;
 const four = (steps: readonly string[], plugins = "") => ({
   file: "config.yaml",
   source: `plugins:
   - { tag: near, type: fast_forward, args: { upstream: [{ addr: 223.5.5.5 }] } }
   - { tag: far, type: fast_forward, args: { upstream: [{ addr: "tls://8.8.8.8" }] } }
   - { tag: gfw, type: query_matcher, args: { domain: ["search.example"] } }
-${plugins}  - tag: main\n    type: sequence\n    args:\n      exec:\n${steps.map((step) => `        - ${step}\n`).join("")}servers:\n  - { exec: main, listeners: [{ protocol: udp, addr: ":53" }] }\n`,
+${plugins}${sequence("main", steps.join("\n"), true)}servers:\n  - { exec: main, listeners: [{ protocol: udp, addr: ":53" }] }\n`,
   files: LISTS,
 });
 const adguard = (dns: string, rest = "") => ({
@@ -69,7 +67,7 @@ const TRANSLATIONS: readonly Translation[] = [
     what: "a return under a condition, in a called sequence",
     ...five(
       ["exec: $local", "{ matches: has_resp, exec: accept }", "exec: $far"],
-      sequence("local", '{ matches: "!qname $cn", exec: return }', "exec: $near"),
+      sequence("local", '{ matches: "!qname $cn", exec: return }\nexec: $near'),
     ),
     decisions: { "shop.example": "near", "x.example": "far" },
   },
@@ -127,7 +125,7 @@ const TRANSLATIONS: readonly Translation[] = [
   {
     number: 9,
     what: "an accept in a called sequence",
-    ...five(["exec: $inner", "exec: $far"], sequence("inner", "exec: $near", "exec: accept")),
+    ...five(["exec: $inner", "exec: $far"], sequence("inner", "exec: $near\nexec: accept")),
     decisions: { "x.example": "far" },
     told: ["changed", "`near` was asked as well"],
   },
