@@ -444,7 +444,7 @@ class Reader {
         this.#findings.add(
           "left",
           item.place,
-          `services, safe browsing and hours of the client \`${textAt(item, "name")}\`: nothing here corresponds to them`,
+          `services, safe browsing and hours of the client \`${textAt(item, "name")}\`: not carried over; hours can be written as \`when\` of a rule`,
         );
     }
     for (const key of ["dhcp", "tls"]) {
