@@ -1,9 +1,10 @@
 import { isIP } from "node:net";
 import { hostName } from "./lists.ts";
 import type { Host, Place } from "./model.ts";
+import { one } from "./parts.ts";
 import { readLines } from "./source.ts";
 
-/** Names that are answered here, as several sources write them. */
+/** Names that are answered here: as several sources write them, and as the new file does. */
 
 /** The hosts of a pattern: `full:x` is the name alone, `*.x` what is below it, `x` both. */
 export function hostsOf(pattern: string, host: Omit<Host, "name" | "wildcard">): readonly Host[] {
@@ -33,4 +34,21 @@ export function readHostLines(
     if (!isAddress(address)) return [];
     return names.flatMap((each) => hostName(each) ?? []).map((name) => hostWith(name, [address], at));
   });
+}
+
+/** A record as `hosts.records` writes it. */
+export function writtenRecord({ addresses, cname, others, closesFamily = false, opens = [] }: Host): unknown {
+  if (opens === "all") return { forward: true };
+  if (cname !== null) return { cname };
+  const missing = (["a", "aaaa"] as const).flatMap((key) => {
+    if (addresses.some((address) => address.includes(":") === (key === "aaaa"))) return [];
+    if (opens.includes(key)) return [[key, "forward"]];
+    return closesFamily && others === "forward" ? [[key, "nodata"]] : [];
+  });
+  if (missing.length === 0 && others === "nodata") return one(addresses);
+  return {
+    ...(addresses.length === 0 ? {} : { address: one(addresses) }),
+    ...(others === "forward" ? { others } : {}),
+    ...Object.fromEntries(missing),
+  };
 }

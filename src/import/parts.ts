@@ -1,24 +1,7 @@
 import { typeName } from "../dns/types.ts";
-import type { Host, RuleCondition } from "./model.ts";
+import type { RuleCondition } from "./model.ts";
 
-/** Parts of the new file that stand for themselves: hosts, listeners, and names of groups, lists and rules. */
-
-/** A record as `hosts.records` writes it. */
-export function writtenRecord({ addresses, cname, others, closesFamily = false, opens = [] }: Host): unknown {
-  if (opens === "all") return { forward: true };
-  if (cname !== null) return { cname };
-  const missing = (["a", "aaaa"] as const).flatMap((key) => {
-    if (addresses.some((address) => address.includes(":") === (key === "aaaa"))) return [];
-    if (opens.includes(key)) return [[key, "forward"]];
-    return closesFamily && others === "forward" ? [[key, "nodata"]] : [];
-  });
-  if (missing.length === 0 && others === "nodata") return one(addresses);
-  return {
-    ...(addresses.length === 0 ? {} : { address: one(addresses) }),
-    ...(others === "forward" ? { others } : {}),
-    ...Object.fromEntries(missing),
-  };
-}
+/** Parts of the new file that stand for themselves: listeners, and names of groups, lists and rules. */
 
 /** `[::]` of other servers takes questions over IPv4 as well; here it is IPv6 alone. */
 export function bothFamilies(listen: unknown): unknown {

@@ -88,6 +88,11 @@ export function parseTree(text: string, file: string): Tree {
   return convert(document.contents, { file, line: 1 }, 0);
 }
 
+/** @throws ImportError where the file cannot be read, or is no YAML. */
+export function readTree(file: string): Tree {
+  return parseTree(readText(file, { file, line: 1 }), file);
+}
+
 function scalarText({ value, source }: { readonly value: unknown; readonly source?: string }): string {
   // Numbers and such as they are written: `1.10` is a version, `0x1` a word.
   if (typeof value === "string" || value === null || value === undefined) return value ?? "";

@@ -4,6 +4,7 @@ import { parseServer } from "../config/server.ts";
 import { nameFromText } from "../dns/name.ts";
 import { TYPE, typeName } from "../dns/types.ts";
 import { shownUrl } from "../lib/text.ts";
+import { writtenRecord } from "./hosts.ts";
 import { hostName, ImportLists, isUrl, type ListUse } from "./lists.ts";
 import { longestFirst } from "./longest.ts";
 import { type Action, type AskedGroup, addressLists, asksOf, type Lowered, Lowering } from "./lower.ts";
@@ -24,7 +25,7 @@ import {
   type RuleCondition,
   type ServerGroup,
 } from "./model.ts";
-import { bothFamilies, freeName, labelOf, one, ownName, some, writtenRecord } from "./parts.ts";
+import { bothFamilies, freeName, labelOf, one, ownName, some } from "./parts.ts";
 import { adguardLine, expandBelow, isBelow, joinBelow } from "./patterns.ts";
 import { sideOfAll } from "./servers.ts";
 import { simplify } from "./simplify.ts";

@@ -29,10 +29,9 @@ import {
   itemsOf,
   numberAt,
   othersThan,
-  parseTree,
   pathBeside,
   readLines,
-  readText,
+  readTree,
   type SourceLine,
   type Tree,
   textAt,
@@ -46,8 +45,7 @@ import { patternsOf, readUserRules } from "./user-rules.ts";
  * of all; among upstreams the longest domain wins. @throws ImportError
  */
 export function readAdguardHome(file: string, findings: Findings): Meaning {
-  const tree = parseTree(readText(file, { file, line: 1 }), file);
-  return new Reader(tree, file, findings).read();
+  return new Reader(readTree(file), file, findings).read();
 }
 
 /** Zones of private addresses backwards (RFC 6303), whose PTR the program asks of local resolvers alone. */

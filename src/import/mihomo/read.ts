@@ -29,19 +29,7 @@ import {
   type SourceServer,
 } from "../model.ts";
 import { askGroup, readServer, serverGroup, shownServer, sideOf } from "../servers.ts";
-import {
-  childOf,
-  isOn,
-  itemsOf,
-  mapEntries,
-  othersThan,
-  parseTree,
-  pathBeside,
-  readText,
-  type Tree,
-  textAt,
-  textOf,
-} from "../source.ts";
+import { childOf, isOn, itemsOf, mapEntries, othersThan, pathBeside, readTree, type Tree, textAt, textOf } from "../source.ts";
 
 /**
  * Reads section `dns` of mihomo. Policies hold in the order of the file; runs of plain names among them by the more exact one. Names with a fake address are
@@ -65,7 +53,7 @@ class Reader {
   readonly #proxy: string | null;
 
   constructor(file: string, findings: Findings, proxy: string | null) {
-    this.#tree = parseTree(readText(file, { file, line: 1 }), file);
+    this.#tree = readTree(file);
     this.#dns = childOf(this.#tree, "dns");
     this.#file = file;
     this.#place = this.#dns?.place ?? { file, line: 1 };
