@@ -1,4 +1,3 @@
-import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
@@ -6,6 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { buildAnswer } from "../../../src/dns/answer.ts";
+import { RCODE, TYPE } from "../../../src/dns/types.ts";
+import { type Action, type Asked, type ScriptedServer, scriptedServer } from "../../upstreams/scripted-server.ts";
 import { type FenliuProcess, startFenliu } from "../fenliu.ts";
 import { run } from "../processes.ts";
 import { openBrowser, WatchedPage } from "./browser.ts";
@@ -23,33 +25,18 @@ const TOKEN = "correct-horse-battery";
 let browser: Browser;
 let folder: string;
 let fenliu: FenliuProcess;
-let upstream: Socket;
+let upstream: ScriptedServer;
 let stranger: Server;
 let base: string;
 
-/** Answers TXT with hostile text, and refuses the rest with it. */
-async function openHostileUpstream(): Promise<Socket> {
-  const socket = createSocket("udp4");
+/** Answers TXT with hostile text, whatever is asked. */
+function hostileAnswer(asked: Asked): Action {
   const text = Buffer.from(HOSTILE.join(" ")).subarray(0, 255);
-  socket.on("message", (query, { port, address }) => {
-    let end = 12;
-    while (query[end] !== 0) end += 1 + (query[end] ?? 0);
-    end += 5;
-    const record = Buffer.concat([Buffer.from([0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 60, 0, text.length + 1, text.length]), text]);
-    const reply = Buffer.concat([query.subarray(0, end), record]);
-    reply.writeUInt16BE(0x8180, 2);
-    for (const [offset, count] of [
-      [4, 1],
-      [6, 1],
-      [8, 0],
-      [10, 0],
-    ] as const)
-      reply.writeUInt16BE(count, offset);
-    socket.send(reply, port, address);
-  });
-  socket.bind(0, "127.0.0.1");
-  await once(socket, "listening");
-  return socket;
+  const data = Buffer.concat([Uint8Array.of(text.length), text]);
+  const { name, type, class: klass } = asked.query;
+  const answers = [{ owner: name, type: TYPE.TXT, ttlSeconds: 60, data }];
+  const { wire } = buildAnswer({ name, type, class: klass, rcode: RCODE.NOERROR, answers, authority: [] });
+  return { kind: "reply", message: wire };
 }
 
 const configuration = (port: number, token: string) => `
@@ -65,10 +52,10 @@ log: { queries: { store: queries.db } }
 
 beforeAll(async () => {
   browser = await openBrowser();
-  upstream = await openHostileUpstream();
+  upstream = await scriptedServer("dns", hostileAnswer);
   folder = mkdtempSync(join(tmpdir(), "fenliu-hostile-"));
   writeFileSync(join(folder, "ads.txt"), "# <img src=x onerror=alert(1)> \u202egpj\nblocked.example\n# </script>\n");
-  fenliu = await startFenliu(folder, configuration(upstream.address().port, TOKEN));
+  fenliu = await startFenliu(folder, configuration(upstream.port, TOKEN));
   base = `http://127.0.0.1:${fenliu.ports.admin}`;
   const names = [
     "<img src=x onerror=alert(1)>.example",
@@ -86,7 +73,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await browser.close();
   await fenliu.stop();
-  upstream.close();
+  await upstream.close();
   stranger.close();
   rmSync(folder, { recursive: true });
 });

@@ -1,10 +1,11 @@
-import { createSocket, type Socket } from "node:dgram";
-import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser, Locator, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { systemClock } from "../../../src/lib/clock.ts";
+import { addresses } from "../../upstreams/messages.ts";
+import { type ScriptedServer, scriptedServer } from "../../upstreams/scripted-server.ts";
 import { type FenliuProcess, startFenliu } from "../fenliu.ts";
 import { run } from "../processes.ts";
 import { DESKTOP, openBrowser, type View, WatchedPage } from "./browser.ts";
@@ -15,30 +16,8 @@ const DELAY_MS = 180;
 let browser: Browser;
 let folder: string;
 let fenliu: FenliuProcess;
-let upstream: Socket;
+let upstream: ScriptedServer;
 let watched: WatchedPage | null = null;
-
-/** Answers every question with 192.0.2.7, after a while. */
-async function openSlowUpstream(): Promise<Socket> {
-  const socket = createSocket("udp4");
-  socket.on("message", (query, { port, address }) => {
-    const end = query.indexOf(0, 12) + 5;
-    const record = Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 7]);
-    const reply = Buffer.concat([query.subarray(0, end), record]);
-    reply.writeUInt16BE(0x8180, 2);
-    for (const [offset, count] of [
-      [4, 1],
-      [6, 1],
-      [8, 0],
-      [10, 0],
-    ] as const)
-      reply.writeUInt16BE(count, offset);
-    setTimeout(() => socket.send(reply, port, address), DELAY_MS);
-  });
-  socket.bind(0, "127.0.0.1");
-  await once(socket, "listening");
-  return socket;
-}
 
 const configuration = (port: number, adsAnswer: string) => `
 listen: { dns: ["127.0.0.1:0"], http: [], admin: "127.0.0.1:0" }
@@ -53,9 +32,17 @@ log: { queries: { store: queries.db } }
 
 beforeAll(async () => {
   browser = await openBrowser();
-  upstream = await openSlowUpstream();
+  upstream = await scriptedServer(
+    "dns",
+    (asked) => ({
+      kind: "after",
+      delayMs: DELAY_MS,
+      action: addresses(asked, "192.0.2.7"),
+    }),
+    { clock: systemClock },
+  );
   folder = mkdtempSync(join(tmpdir(), "fenliu-pictures-"));
-  fenliu = await startFenliu(folder, configuration(upstream.address().port, "answer: nodata"));
+  fenliu = await startFenliu(folder, configuration(upstream.port, "answer: nodata"));
 });
 
 afterEach(async () => {
@@ -66,7 +53,7 @@ afterEach(async () => {
 afterAll(async () => {
   await browser.close();
   await fenliu.stop();
-  upstream.close();
+  await upstream.close();
   rmSync(folder, { recursive: true });
 });
 
@@ -137,7 +124,7 @@ describe("two versions that differ in one rule", () => {
     const file = join(folder, "fenliu.yaml");
     const text = readFileSync(file, "utf8");
     const isBlocked = text.includes("answer: nodata }\n  - { name: all");
-    writeFileSync(file, configuration(upstream.address().port, isBlocked ? "upstream: other" : "answer: nodata"));
+    writeFileSync(file, configuration(upstream.port, isBlocked ? "upstream: other" : "answer: nodata"));
     await fetch(`${base}/reload`, { method: "POST", headers: { "content-type": "application/json" } });
     const page = await opened(`/ask?name=www.ads.example&a=${before?.version}&b=now`, { ...DESKTOP, width });
     await page.locator(".in-words .care").first().waitFor();
