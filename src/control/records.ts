@@ -98,6 +98,8 @@ export class EntryWriter {
     words[at + ENTRY.nameAndClientBytes] = (name?.length ?? 0) | (address.length << 16);
     words[at + ENTRY.clientIdBytesAndExtraWords] = clientId.length | (extraWords << 16);
     words[at + ENTRY.replyBytes] = reply.length;
+    words[at + ENTRY.repeatSerial] = 0;
+    words[at + ENTRY.clientSerial] = 0;
     if (extraWords > 0 && resolution !== null) this.#writeExtras(at + ENTRY.words, resolution, startedMs);
     let position = (at + ENTRY.words + extraWords) * 4;
     if (name !== null) position = this.#writeText(position, name);

@@ -1,3 +1,4 @@
+import { ttlAt } from "../dns/answer.ts";
 import { type Name, nameText, plainNameEnd } from "../dns/name.ts";
 import { RCODE, rcodeName, typeName } from "../dns/types.ts";
 import type { AttemptRecord } from "./record.ts";
@@ -38,6 +39,9 @@ import { answerTexts, type ReplyScan, scanReply } from "./sent.ts";
 /** Texts that are remembered by the bytes they come from. */
 const REMEMBERED = { names: 16_384, clients: 2048, kinds: 4096, answers: 16_384 } as const;
 
+/** What is remembered by the serial numbers of repeated replies and their clients: as many as there can be at a time, both powers of two. */
+const REPEATED = { replies: 32_768, clients: 4096 } as const;
+
 /** The first word of each extra holds its kind in the lowest byte, and small values above it. */
 const BYTE = 0xff;
 
@@ -51,6 +55,9 @@ export class EntryReader {
   readonly #clients = new Remembered<RowClient>(REMEMBERED.clients);
   readonly #kinds = new Remembered<RowKind>(REMEMBERED.kinds);
   readonly #answers = new Remembered<string>(REMEMBERED.answers);
+  /** By their places in the table of replies. */
+  readonly #replies: (ReadReply | undefined)[] = new Array(REPEATED.replies);
+  readonly #repeatedTo: (ReadClient | undefined)[] = new Array(REPEATED.clients);
   /** An answer whose id, TTLs and letter case are left out, so that equal ones have equal bytes. */
   readonly #plain = Buffer.alloc(0x1_0000);
   readonly #kindWords = new Int32Array(9);
@@ -72,18 +79,62 @@ export class EntryReader {
   }
 
   #row(span: EntrySpan, at: number, end: number): Row | null {
+    const { words } = span;
+    const sizes = words[at + ENTRY.nameAndClientBytes] ?? 0;
+    const idAndExtras = words[at + ENTRY.clientIdBytesAndExtraWords] ?? 0;
+    const extraWords = idAndExtras >>> 16;
+    const nameStart = (at + ENTRY.words + extraWords) * 4;
+    const clientStart = nameStart + (sizes & 0xffff);
+    const clientIdStart = clientStart + (sizes >>> 16);
+    const replyStart = clientIdStart + (idAndExtras & 0xffff);
+    const size = (words[at + ENTRY.replyBytes] ?? 0) >>> 0;
+    const idHigh = words[at + ENTRY.idHigh] ?? 0;
+    if (replyStart + size > end * 4 || idHigh < 0 || idHigh > MAX_ID_HIGH) return null;
+    const places = { nameStart, clientStart, clientIdStart, replyStart, size };
+    const serial = words[at + ENTRY.repeatSerial] ?? 0;
+    if (serial === 0) return this.#newRow(span, at, places);
+    const place = (words[at + ENTRY.repeatPlace] ?? 0) & (REPEATED.replies - 1);
+    const known = this.#replies[place];
+    if (known?.serial === serial && known.row.size === size) return this.#repeatedRow(span, at, places, known);
+    const row = this.#newRow(span, at, places);
+    if (row.attemptMs === null) this.#replies[place] = readReply(serial, row, span.bytes.subarray(replyStart, replyStart + size));
+    return row;
+  }
+
+  /** The row of a reply that was read before: it differs in its time, its client and its TTLs. */
+  #repeatedRow(span: EntrySpan, at: number, places: EntryPlaces, { row, ttlOffsets }: ReadReply): Row {
     const { words, bytes } = span;
+    const { replyStart, size } = places;
+    const [first] = ttlOffsets;
+    const lagMs = words[at + ENTRY.lagMs] ?? 0;
+    return {
+      id: (words[at + ENTRY.idHigh] ?? 0) * 2 ** 32 + ((words[at + ENTRY.idLow] ?? 0) >>> 0),
+      reversed: row.reversed,
+      client: this.#client(span, at, places),
+      kind: row.kind,
+      details: row.details,
+      answers: row.answers,
+      ttls:
+        first !== undefined && ttlOffsets.length === 1
+          ? ttlAt(bytes, replyStart + first)
+          : ttlsTogether(ttlOffsets.map((offset) => ttlAt(bytes, replyStart + offset))),
+      durationUs: (words[at + ENTRY.durationUs] ?? 0) >>> 0,
+      size,
+      line: row.line,
+      attemptMs: null,
+      negativeTtl: row.negativeTtl === null ? null : scanReply(bytes.subarray(replyStart, replyStart + size)).soaSeconds,
+      lagMs: lagMs === 0 ? null : lagMs,
+      repeat: row.repeat,
+    };
+  }
+
+  #newRow(span: EntrySpan, at: number, places: EntryPlaces): Row {
+    const { words, bytes } = span;
+    const { nameStart, clientStart, replyStart, size } = places;
     const word = (place: number): number => words[at + place] ?? 0;
     const flags = word(ENTRY.flags);
-    const extraWords = word(ENTRY.clientIdBytesAndExtraWords) >>> 16;
     const extras = at + ENTRY.words;
-    const nameStart = (extras + extraWords) * 4;
-    const clientStart = nameStart + (word(ENTRY.nameAndClientBytes) & 0xffff);
-    const clientIdStart = clientStart + (word(ENTRY.nameAndClientBytes) >>> 16);
-    const replyStart = clientIdStart + (word(ENTRY.clientIdBytesAndExtraWords) & 0xffff);
-    const size = word(ENTRY.replyBytes) >>> 0;
-    const idHigh = word(ENTRY.idHigh);
-    if (replyStart + size > end * 4 || idHigh < 0 || idHigh > MAX_ID_HIGH) return null;
+    const extraWords = nameStart / 4 - extras;
     const reply = bytes.subarray(replyStart, replyStart + size);
     const sent = (flags & FLAGS.sent) !== 0 && reply.length >= 12 ? scanReply(reply) : null;
     const source = fieldOf(SOURCES, FLAGS.source, flags) ?? "failure";
@@ -95,9 +146,9 @@ export class EntryReader {
     const answers = sent === null || sent.ttls.length === 0 ? null : this.#answerText(reply, sent, name);
     const lagMs = word(ENTRY.lagMs);
     return {
-      id: idHigh * 2 ** 32 + (word(ENTRY.idLow) >>> 0),
+      id: word(ENTRY.idHigh) * 2 ** 32 + (word(ENTRY.idLow) >>> 0),
       reversed: hasName ? this.#reversed(name) : "",
-      client: this.#client(bytes, { start: clientStart, idStart: clientIdStart, end: replyStart }),
+      client: this.#client(span, at, places),
       kind,
       details: this.#details({ words, extras, extraWords, attempts, sent, action: kind.values.action, flags, word }),
       answers,
@@ -108,6 +159,7 @@ export class EntryReader {
       attemptMs: attemptTimes(attempts),
       negativeTtl: sent !== null && (flags & FLAGS.negative) !== 0 ? sent.soaSeconds : null,
       lagMs: lagMs === 0 ? null : lagMs,
+      repeat: word(ENTRY.repeatSerial) === 0 ? null : { stored: null },
     };
   }
 
@@ -115,9 +167,20 @@ export class EntryReader {
     return this.#names.get(name) ?? this.#names.put(name, reversedOf(name));
   }
 
-  #client(bytes: Buffer, { start, idStart, end }: { start: number; idStart: number; end: number }): RowClient {
-    const address = bytes.toString("latin1", start, idStart);
-    const clientId = end > idStart ? bytes.toString("latin1", idStart, end) : null;
+  #client(span: EntrySpan, at: number, places: EntryPlaces): RowClient {
+    const serial = span.words[at + ENTRY.clientSerial] ?? 0;
+    if (serial === 0) return this.#clientIn(span.bytes, places);
+    const place = serial & (REPEATED.clients - 1);
+    const known = this.#repeatedTo[place];
+    if (known?.serial === serial) return known.client;
+    const client = this.#clientIn(span.bytes, places);
+    this.#repeatedTo[place] = { serial, client };
+    return client;
+  }
+
+  #clientIn(bytes: Buffer, { clientStart, clientIdStart, replyStart }: EntryPlaces): RowClient {
+    const address = bytes.toString("latin1", clientStart, clientIdStart);
+    const clientId = replyStart > clientIdStart ? bytes.toString("latin1", clientIdStart, replyStart) : null;
     const key = clientId === null ? address : `${address}\0${clientId}`;
     return this.#clients.get(key) ?? this.#clients.put(key, rowClient(address, clientId));
   }
@@ -236,10 +299,41 @@ export class EntryReader {
   }
 }
 
+/** Where the bytes of an entry are. */
+interface EntryPlaces {
+  readonly nameStart: number;
+  readonly clientStart: number;
+  readonly clientIdStart: number;
+  readonly replyStart: number;
+  /** Of the reply. */
+  readonly size: number;
+}
+
+/** A repeated reply that was read. */
+interface ReadReply {
+  readonly serial: number;
+  /** Of one of its repetitions. */
+  readonly row: Row;
+  /** Of the answers that the row shows. */
+  readonly ttlOffsets: readonly number[];
+}
+
+interface ReadClient {
+  readonly serial: number;
+  readonly client: RowClient;
+}
+
 interface ReadAttempt extends AttemptRecord {
   /** Number of the server's text. */
   readonly upstream: number;
   readonly isGood: boolean;
+}
+
+/** @returns undefined where repetitions differ in more than their TTLs: of a long answer some have none. */
+function readReply(serial: number, row: Row, reply: Uint8Array): ReadReply | undefined {
+  if (row.answers === null) return { serial, row, ttlOffsets: [] };
+  const { ttls, ttlOffsets } = scanReply(reply);
+  return ttls.length === ttlOffsets.length ? { serial, row, ttlOffsets } : undefined;
 }
 
 /** The upper half of 2 ** 53 - 1. */

@@ -42,7 +42,11 @@ export const ENTRY = {
   /** Bytes of the client id in the low half, words of the extras in the high half. */
   clientIdBytesAndExtraWords: 17,
   replyBytes: 18,
-  words: 20,
+  // Of a reply that was repeated, see `RepeatHint`; else 0.
+  repeatSerial: 19,
+  repeatPlace: 20,
+  clientSerial: 21,
+  words: 22,
 } as const;
 
 export const KIND = { skip: 0, query: 1 } as const;

@@ -24,6 +24,19 @@ export interface Row {
   readonly negativeTtl: number | null;
   /** How much earlier the query came than its id says, in milliseconds; null = not at all. */
   readonly lagMs: number | null;
+  /** The same in all rows of a reply that was repeated; null = it was not. */
+  readonly repeat: RepeatedReply | null;
+}
+
+/** Rows of one repeated reply have their name, kind, details, answers, size and line in common. */
+export interface RepeatedReply {
+  /** What the store remembers: under which numbers a part of it has the texts. */
+  stored: {
+    readonly part: object;
+    readonly name: number;
+    readonly details: number | null;
+    readonly answers: number | null;
+  } | null;
 }
 
 export interface RowClient {
@@ -63,7 +76,7 @@ export function rowKind(values: RowKind["values"]): RowKind {
 }
 
 /** A row as a SELECT over a partition gives it (`selectRecords`), with the texts of the dictionaries in place of their ids. */
-export interface StoredRow extends Pick<QueryRecord, KindColumn>, Omit<Row, "client" | "kind" | "line"> {
+export interface StoredRow extends Pick<QueryRecord, KindColumn>, Omit<Row, "client" | "kind" | "line" | "repeat"> {
   readonly address: string;
   readonly clientId: string | null;
   /** Of version 1 of the tables: JSON without its brackets: line and pattern of each match in the trace; a number for a pattern is where it begins in the name. */
@@ -73,7 +86,7 @@ export interface StoredRow extends Pick<QueryRecord, KindColumn>, Omit<Row, "cli
 }
 
 /** A row as it will be read from the store. */
-export function storedRowOf({ client: { address, clientId }, kind, ...row }: Row): StoredRow {
+export function storedRowOf({ client: { address, clientId }, kind, repeat: _repeat, ...row }: Row): StoredRow {
   // The columns of a kind are those of a record.
   return { ...row, ...(kind.values as Pick<QueryRecord, KindColumn>), address, clientId, matches: null };
 }

@@ -4,7 +4,7 @@ import type { Clock } from "../lib/clock.ts";
 import { type Database, fileIdentity, inTransaction, openForWriting, StoreError } from "./database.ts";
 import { allParts, type PartitionLimits, partLimits, runMaintenance } from "./maintenance.ts";
 import { Remembered } from "./remembered.ts";
-import { type Row, rowClient, rowKind, type StoredRow, storedRowOf } from "./rows.ts";
+import { type RepeatedReply, type Row, rowClient, rowKind, type StoredRow, storedRowOf } from "./rows.ts";
 import {
   APPLICATION_ID,
   firstIdAt,
@@ -322,18 +322,19 @@ class LivePart {
   }
 
   add(row: Row): void {
-    const { id, client, kind, details, answers, durationUs } = row;
+    const { id, client, kind, durationUs } = row;
     const clientNumber = this.#clients.find(client.key) ?? this.#clients.add(client.key, [client.address, client.clientId]);
     const kindNumber =
       this.#kinds.find(kind.key) ??
       this.#kinds.add(kind.key, [...KIND_COLUMNS.map((column) => kind.values[column]), kind.blocked ? 1 : 0]);
+    const texts = this.#numbersOf(row);
     this.#waiting.push(
       id,
-      this.#names.idOf(row.reversed),
+      texts.name,
       clientNumber,
       kindNumber,
-      details === null ? null : this.#details.idOf(details),
-      answers === null ? null : this.#answers.idOf(answers),
+      texts.details,
+      texts.answers,
       row.ttls,
       durationUs,
       row.size,
@@ -351,6 +352,19 @@ class LivePart {
     this.#firstId = Math.min(this.#firstId ?? id, id);
     this.#lastId = Math.max(this.#lastId ?? id, id);
     this.#firstHour = Math.min(this.#firstHour, hourOf(id));
+  }
+
+  /** The numbers of the texts of a row, once for all rows of a repeated reply. */
+  #numbersOf({ reversed, details, answers, repeat }: Row): TextNumbers {
+    if (repeat?.stored != null && repeat.stored.part === this) return repeat.stored;
+    const numbers = {
+      part: this,
+      name: this.#names.idOf(reversed),
+      details: details === null ? null : this.#details.idOf(details),
+      answers: answers === null ? null : this.#answers.idOf(answers),
+    };
+    if (repeat !== null) repeat.stored = numbers;
+    return numbers;
   }
 
   /** Ends a batch: brings the rows, the roll-ups and the table of parts up to date. */
@@ -378,6 +392,8 @@ function kindValues(values: readonly (string | null)[]): Row["kind"]["values"] {
   // Every column has its place.
   return Object.fromEntries(KIND_COLUMNS.map((column, index) => [column, values[index] ?? null])) as Row["kind"]["values"];
 }
+
+type TextNumbers = NonNullable<RepeatedReply["stored"]>;
 
 /** A row of `parts`. */
 interface LivePartState {
@@ -490,12 +506,22 @@ class RollUps {
   }
 }
 
+interface MinuteCount {
+  readonly minute: number;
+  readonly key: number;
+  /** Since the last `write`. */
+  count: number;
+}
+
 /** Counts by minute and key since the last `write`. */
 class MinuteCounts {
   readonly #write: (minute: number, key: number, count: number) => unknown;
-  readonly #counts = new Map<number, Map<number, number>>();
-  /** The keys with a count of their own in the latest minute, over all batches since the part was opened. */
-  readonly #keys = new Set<number>();
+  /** Of the latest minute, by key, over all batches since the part was opened: at most `MAX_PER_MINUTE`, and that of id 0. */
+  readonly #counts = new Map<number, MinuteCount>();
+  /** Those that are above 0. */
+  #grown: MinuteCount[] = [];
+  /** That of the last query: most are like the one before. */
+  #last: MinuteCount | null = null;
   #minute = 0;
 
   constructor(write: (minute: number, key: number, count: number) => unknown) {
@@ -503,23 +529,36 @@ class MinuteCounts {
   }
 
   add(minute: number, key: number): void {
+    let counted = this.#last;
+    if (counted === null || counted.key !== key || counted.minute !== minute) {
+      counted = this.#find(minute, key);
+      this.#last = counted;
+    }
+    if (counted.count === 0) this.#grown.push(counted);
+    counted.count++;
+  }
+
+  #find(minute: number, key: number): MinuteCount {
     if (minute !== this.#minute) {
       this.#minute = minute;
-      this.#keys.clear();
+      this.#counts.clear();
     }
-    if (this.#keys.size < MAX_PER_MINUTE) this.#keys.add(key);
-    const counted = this.#keys.has(key) ? key : 0;
-    let counts = this.#counts.get(minute);
-    if (counts === undefined) {
-      counts = new Map();
-      this.#counts.set(minute, counts);
-    }
-    counts.set(counted, (counts.get(counted) ?? 0) + 1);
+    return this.#counts.get(key) ?? (this.#counts.size < MAX_PER_MINUTE ? this.#make(key) : this.#counts.get(0)) ?? this.#make(0);
+  }
+
+  #make(key: number): MinuteCount {
+    const made = { minute: this.#minute, key, count: 0 };
+    this.#counts.set(key, made);
+    return made;
   }
 
   write(): void {
-    for (const [minute, counts] of this.#counts) for (const [key, count] of counts) this.#write(minute, key, count);
-    this.#counts.clear();
+    const grown = this.#grown;
+    this.#grown = [];
+    for (const counted of grown) {
+      this.#write(counted.minute, counted.key, counted.count);
+      counted.count = 0;
+    }
   }
 }
 

@@ -64,7 +64,9 @@ export const ROW = {
   /** What the entries of the log have in common: the words `ENTRY.flags` to `ENTRY.editTo`. */
   log: 11,
   logWords: 10,
-  words: 21,
+  /** Another number for every reply that is written into the table, never 0: the log remembers by it what it has read of a reply. */
+  serial: 21,
+  words: 22,
 } as const;
 
 /** With what a row holds beside its reply, no reply is longer than the 512 bytes that every client takes. */
@@ -125,7 +127,9 @@ export const CLIENT = {
   /** What the log is told of the address, then the client id. */
   text: 6,
   maxTextBytes: 112,
-  words: 34,
+  /** Another number for every client that is added, never 0, as `ROW.serial`. */
+  serial: 34,
+  words: 35,
 } as const;
 
 const INDEX_AT = HEADER.words * 4;

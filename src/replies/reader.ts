@@ -273,6 +273,9 @@ export class ReplyReader {
     words[to + ENTRY.nameAndClientBytes] = nameBytes | (addressBytes << 16);
     words[to + ENTRY.clientIdBytesAndExtraWords] = clientIdBytes;
     words[to + ENTRY.replyBytes] = wireBytes;
+    words[to + ENTRY.repeatSerial] = rows[at + ROW.serial] ?? 0;
+    words[to + ENTRY.repeatPlace] = at / ROW_WORDS;
+    words[to + ENTRY.clientSerial] = clients[client + CLIENT.serial] ?? 0;
     let position = (to + ENTRY.words) * 4;
     for (let index = 0; index < nameBytes - 1; index++) ring.bytes[position++] = this.#name[index] ?? 0;
     ring.bytes[position++] = 0;

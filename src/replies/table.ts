@@ -80,6 +80,7 @@ export class ReplyTable {
   /** Withdrawn rows, and the batch in which the reader may still have held them. */
   #resting: { readonly row: number; readonly batch: number }[] = [];
   #hand = 0;
+  #lastSerial = 0;
   /** The batch in which the reader may still use clients that were forgotten. */
   #clientsRestIn = 0;
   #durationsTold = new Float64Array(this.#memory.durations.length);
@@ -178,6 +179,7 @@ export class ReplyTable {
       clients.set(words, at + CLIENT.address);
       clients[at + CLIENT.textBytes] = shown.address.length | (shown.clientId.length << 16);
       clientBytes.set(Buffer.from(text, "latin1"), (at + CLIENT.text) * 4);
+      clients[at + CLIENT.serial] = this.#nextSerial();
       Atomics.store(clients, at + CLIENT.class, clientClass);
       return at;
     }
@@ -188,6 +190,11 @@ export class ReplyTable {
     const { clients } = this.#memory;
     for (let place = 0; place < CLIENTS; place++) Atomics.store(clients, place * CLIENT.words + CLIENT.class, 0);
     this.#clientsRestIn = Atomics.load(this.header, HEADER.batch);
+  }
+
+  #nextSerial(): number {
+    this.#lastSerial = (this.#lastSerial + 1) | 0 || 1;
+    return this.#lastSerial;
   }
 
   /** Whether the reader may still hold on to what it could find at the beginning of this batch. */
@@ -325,6 +332,7 @@ export class ReplyTable {
     rowTimes[(at + ROW.usableMs) >> 1] = reply.usableMs;
     rows[at + ROW.uses] = 0;
     if (reply.log !== null) rows.set(reply.log, at + ROW.log);
+    rows[at + ROW.serial] = this.#nextSerial();
     const bytes = rowBytes.subarray(row * ROW_BYTES, (row + 1) * ROW_BYTES);
     for (const [index, { offset, seconds }] of ttls.entries()) {
       rows[at + ROW.words + index] = seconds;

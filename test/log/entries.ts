@@ -71,6 +71,8 @@ function writeEntry({ ring, texts }: QueryFeed, record: QueryRecord): boolean {
     [ENTRY.nameAndClientBytes, nameBytes | (clientBytes << 16)],
     [ENTRY.clientIdBytesAndExtraWords, idBytes | (extras.length << 16)],
     [ENTRY.replyBytes, reply.length],
+    [ENTRY.repeatSerial, 0],
+    [ENTRY.clientSerial, 0],
   ]);
   const length = (ENTRY.words + extras.length + Math.ceil(bytes.length / 4) + 1) & ~1;
   const at = ring.reserve(length);

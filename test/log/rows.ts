@@ -22,6 +22,7 @@ export function rowOf(record: QueryRecord, compared: ComparedStep | null = null)
     attemptMs: attemptTimes(attempts),
     negativeTtl: record.negativeTtl,
     lagMs: lagMs === 0 ? null : lagMs,
+    repeat: null,
   };
 }
 
