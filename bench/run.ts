@@ -7,17 +7,22 @@ import { reportOf } from "./report.ts";
 import { measureRounds } from "./rounds.ts";
 import { Scene } from "./scene.ts";
 import { PEERS } from "./servers/all.ts";
+import { floor } from "./servers/floor.ts";
 import type { Peer } from "./servers/peer.ts";
 import { zoneOf } from "./zone.ts";
 
-const USAGE = `npm run bench -- [--seconds 5] [--rounds 5] [--rate 5000] [--names 10000] [--only Fenliu,dnsdist] [--transport udp,doh]
+const USAGE = `npm run bench -- [--seconds 5] [--rounds 5] [--rate 5000] [--names 10000] [--only Fenliu,dnsdist] [--transport udp,doh] [--floor]
 
   --seconds    how long each server is measured under each load, in each round
   --rounds     how often; medians are printed
   --rate       queries a second of the loads besides saturation: one number or several, as 1000,5000,20000
   --names      how many names are asked for, all of them cached
   --only       servers: ${PEERS.map(({ name }) => name).join(", ")}
+  --floor      beside the servers an echo in C by the same system calls, over UDP and TCP: it needs a compiler
   --transport  ${TRANSPORTS.join(", ")}`;
+
+/** What is measured unless it is said. */
+const SERVERS = PEERS.filter((peer) => peer !== floor).map(({ name }) => name);
 
 /** Programs that the load comes from, and the authoritative server behind everybody. */
 const TOOLS = [
@@ -106,17 +111,19 @@ function readOptions(args: readonly string[]): Options | null {
         rounds: { type: "string", default: "5" },
         rate: { type: "string", default: "5000" },
         names: { type: "string", default: "10000" },
-        only: { type: "string", default: PEERS.map(({ name }) => name).join() },
+        only: { type: "string", default: SERVERS.join() },
+        floor: { type: "boolean", default: false },
         transport: { type: "string", default: "udp,doh" },
       },
     });
     const [seconds, rounds, names] = [values.seconds, values.rounds, values.names].map(Number);
     const rates = values.rate.split(",").map(Number);
     const wanted = values.only.toLowerCase().split(",");
-    const peers = PEERS.filter(({ name }) => wanted.includes(name.toLowerCase()));
+    const found = PEERS.filter(({ name }) => wanted.includes(name.toLowerCase()));
+    const peers = values.floor && !found.includes(floor) ? [...found, floor] : found;
     const named = values.transport.split(",");
     const transports = TRANSPORTS.filter((each) => named.includes(each));
-    if (peers.length !== wanted.length || transports.length !== named.length) return null;
+    if (found.length !== wanted.length || transports.length !== named.length) return null;
     if (!isCount(seconds) || !isCount(rounds) || !isCount(names) || !rates.every(isCount)) return null;
     return { seconds, rounds, rates, names, peers, transports };
   } catch (error) {
