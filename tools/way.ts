@@ -2,9 +2,9 @@
  * `node tools/way.ts [hit|dohHit|miss|reload]`: prints which files and functions of `src/` a cache hit over UDP, one over DoH, a miss and an unchanged
  * reload run through, as V8's precise coverage of a real server tells it. Newcomers read along; whoever changes the way compares before and after.
  *
- * Each step is done five times; a function counts if every one of the five ran it, in the main thread or in the thread of UDP, so that timers in
- * between do not. The query log's threads and the system below Node are not seen. `async` marks the functions of a way that a promise stands for:
- * its layers.
+ * Each step is done five times, and after each the server rests for as long. A function counts if every one of the five ran it, in the main thread or in
+ * the thread of UDP, and ran it more often than the rests did: what timers run, an idle server runs as well. The query log's threads and the
+ * system below Node are not seen. `async` marks the functions of a way that a promise stands for: its layers.
  */
 
 import { spawn } from "node:child_process";
@@ -17,8 +17,10 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const REPEATS = 5;
+/** What timers run is not run equally often in times of equal length. */
+const MORE_THAN_IDLE = 1.5;
 /** A server that does not answer is given up. */
-const DEADLINE_MS = 60_000;
+const DEADLINE_MS = 120_000;
 /** How long what a reload leaves running may take to come to rest. */
 const SETTLE_MS = 300;
 
@@ -27,6 +29,7 @@ interface RanFunction {
   readonly line: number;
   readonly name: string;
   readonly isAsync: boolean;
+  readonly count: number;
 }
 
 interface ScriptCoverage {
@@ -108,16 +111,25 @@ cache: { file: null }
   }
 }
 
-/** The functions that ran each time, in the order of their files. */
+/** The functions that ran each time, and not by timers alone, in the order of their files. */
 async function trace(inspector: Inspector, walk: () => Promise<void>): Promise<readonly RanFunction[]> {
   const runs: Map<string, RanFunction>[] = [];
+  const idle: Map<string, RanFunction>[] = [];
   for (let run = 0; run < REPEATS; run++) {
     await inspector.take();
+    const startedMs = performance.now();
     await walk();
+    const durationMs = performance.now() - startedMs;
     runs.push(functionsOf(await inspector.take()));
+    await rest(durationMs);
+    idle.push(functionsOf(await inspector.take()));
   }
+  const countIn = (times: readonly Map<string, RanFunction>[], key: string): number =>
+    times.reduce((sum, ran) => sum + (ran.get(key)?.count ?? 0), 0);
   const [first = new Map<string, RanFunction>(), ...others] = runs;
-  return [...first].filter(([key]) => others.every((ran) => ran.has(key))).map(([, ran]) => ran);
+  return [...first]
+    .filter(([key]) => others.every((ran) => ran.has(key)) && countIn(runs, key) > MORE_THAN_IDLE * countIn(idle, key))
+    .map(([, ran]) => ran);
 }
 
 function functionsOf(scripts: readonly ScriptCoverage[]): Map<string, RanFunction> {
@@ -131,7 +143,8 @@ function functionsOf(scripts: readonly ScriptCoverage[]): Map<string, RanFunctio
       if (range === undefined || range.count === 0 || range.startOffset === 0) continue;
       const line = text.slice(0, range.startOffset).split("\n").length;
       const isAsync = text.startsWith("async", range.startOffset);
-      found.set(`${path}:${range.startOffset}`, { file: path, line, name: functionName || "(arrow)", isAsync });
+      const { count } = range;
+      found.set(`${path}:${range.startOffset}`, { file: path, line, name: functionName || "(arrow)", isAsync, count });
     }
   }
   return found;
