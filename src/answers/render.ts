@@ -1,5 +1,5 @@
 import { type Answer, ttlAt } from "../dns/answer.ts";
-import { CLASSIC_UDP_BYTES, type ExtendedError, ednsRecord, replyPadding, UDP_PAYLOAD_BYTES } from "../dns/edns.ts";
+import { CLASSIC_UDP_BYTES, type ExtendedError, ednsRecord, PLAIN_OPT, replyPadding, UDP_PAYLOAD_BYTES } from "../dns/edns.ts";
 import { HEADER_FLAG, type Query, type Rejection } from "../dns/query.ts";
 import { RCODE } from "../dns/types.ts";
 import { HEADER_BYTES, setUint16, setUint32, uint16 } from "../dns/wire.ts";
@@ -156,18 +156,6 @@ function setNegativeTtl(wire: Uint8Array, answer: Answer, remainingSeconds: numb
 
 const NO_BYTES = Buffer.alloc(0);
 
-const plainContent = {
-  udpPayloadBytes: UDP_PAYLOAD_BYTES,
-  extendedRcode: 0,
-  dnssecOk: false,
-  clientSubnet: null,
-  extendedErrors: [],
-  paddingBlockBytes: 0,
-};
-/** Nearly every reply ends in one of these two OPT records. */
-const plainOpt = ednsRecord(plainContent, 0);
-const plainOptDnssecOk = ednsRecord({ ...plainContent, dnssecOk: true }, 0);
-
 /** Extended errors must not push records out of a reply: first their texts are left out, then the errors. */
 function fittingOpt(rendering: Rendering): Buffer {
   const { answer, extendedErrors, limitBytes } = rendering;
@@ -183,10 +171,10 @@ function optRecord({ query, answer, extendedErrors, encrypted, subnetScope = 0 }
   if (query.edns === null) return NO_BYTES;
   const paddingBlockBytes = replyPadding(encrypted && query.edns.padded);
   if (extendedErrors.length === 0 && paddingBlockBytes === 0 && answer.rcode < 16 && query.clientSubnet === null)
-    return query.dnssecOk ? plainOptDnssecOk : plainOpt;
+    return query.dnssecOk ? PLAIN_OPT.dnssecOk : PLAIN_OPT.plain;
   return ednsRecord(
     {
-      ...plainContent,
+      udpPayloadBytes: UDP_PAYLOAD_BYTES,
       extendedRcode: answer.rcode >> 4,
       dnssecOk: query.dnssecOk,
       clientSubnet: query.clientSubnet === null ? null : { ...query.clientSubnet, scopePrefix: subnetScope },

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Config } from "../config/types.ts";
 import { isRejection } from "../dns/query.ts";
+import { RCODE } from "../dns/types.ts";
 import type { Clock } from "../lib/clock.ts";
 import { explainWriteError } from "../lib/files.ts";
 import { unreachable } from "../lib/unreachable.ts";
@@ -12,7 +13,7 @@ import { RecordIds } from "../log/record-ids.ts";
 import type { LogEvent } from "../log/writer.ts";
 import { HEADER, LOG_CALL } from "../replies/layout.ts";
 import { MAX_ALIASES } from "../rules/decision.ts";
-import { type QueryEvent, type QueryObserver, rcodeSent, undecidedEnding } from "../server/query-event.ts";
+import { type QueryEvent, type QueryObserver, undecidedEnding } from "../server/query-event.ts";
 import { Counters } from "../stats/counters.ts";
 import { EntryWriter } from "./records.ts";
 import { RepeatedReplies } from "./replies.ts";
@@ -220,4 +221,12 @@ function isExcludedFromLog({ state, client, parsed, admission, resolution }: Que
     decision = decider.decide({ ...parsed, name: decision.answer.target }, client);
   }
   return !decision.context.settings.log;
+}
+
+/** The rcode of the reply; null = nothing was sent. */
+function rcodeSent({ parsed, admission, rendered }: QueryEvent): number | null {
+  if (rendered === null) return null;
+  // BADVERS does not fit into the header's four bits: its upper bits are in the OPT record (RFC 6891 §6.1.3).
+  if (admission === "admitted" && isRejection(parsed) && parsed.rejected === RCODE.BADVERS) return RCODE.BADVERS;
+  return (rendered.wire[3] ?? 0) & 15;
 }

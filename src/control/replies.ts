@@ -10,9 +10,9 @@ import { clientShown } from "../log/record.ts";
 import { ALL_MINUTES, CHANNEL_SHIFT, channelOf, HEADER, ROW_BYTES, SHAPE } from "../replies/layout.ts";
 import { type ReaderBooks, type ReaderClock, ReplyReader } from "../replies/reader.ts";
 import { type RepeatableReply, ReplyTable } from "../replies/table.ts";
-import { preferenceFor } from "../resolve/families.ts";
 import { BINDING_TYPES, canBeEdited } from "../resolve/filters.ts";
 import type { Resolution } from "../resolve/types.ts";
+import { preferenceFor } from "../rules/decider.ts";
 import type { ForwardDecision } from "../rules/decision.ts";
 import type { SteadySpan } from "../rules/schedule.ts";
 import type { QueryEvent, ReplyPublisher } from "../server/query-event.ts";
@@ -125,7 +125,7 @@ export class RepeatedReplies implements ReplyPublisher {
   }
 
   repeat(message: Uint8Array, client: Client): HandlerReply | null {
-    if (client.transport === "udp" || client.clientId !== null) return null;
+    if (client.clientId !== null) return null;
     const place = this.#clients.get(client.address)?.place ?? -1;
     const channel = channelOf(client);
     if (place < 0 || channel < 0 || message.length > ROW_BYTES) return null;

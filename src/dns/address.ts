@@ -57,6 +57,8 @@ export function withoutZone(text: string): string {
 
 /** The one text of an address, as `addressText` writes it. A zone of an IPv6 address stays. null where the text is no address. */
 export function canonicalAddress(text: string): string | null {
+  // IPv4 is written in one way only.
+  if (ipv4FromText(text) !== null) return text;
   const plain = withoutZone(text);
   const address = addressFromText(plain);
   if (address === null || (plain !== text && (!plain.includes(":") || plain.length + 1 === text.length))) return null;
@@ -216,6 +218,7 @@ export class AddressSet {
 
   /** false for a text that is no address. Ignores a zone (`fe80::1%eth0`). */
   hasText(text: string): boolean {
+    if (this.#ipv4.length + this.#ipv6.length === 0) return false;
     const address = addressFromText(withoutZone(text));
     return address !== null && this.has(address);
   }

@@ -93,7 +93,19 @@ export function indexAnswer(message: Uint8Array): Answer | null {
   const questionEnd = responseQuestionEnd(message);
   if (questionEnd < 0) return null;
   const places = recordPlaces(message, questionEnd);
-  if (places === null || !places.every(({ owner }) => isName(message, owner))) return cutShort(message, questionEnd);
+  if (places === null) return cutShort(message, questionEnd);
+  let answerRecords = 0;
+  let lowestTtlSeconds: number | null = null;
+  let additionalOffset: number | null = null;
+  let signed = false;
+  for (const { section, owner, type, ttl } of places) {
+    if (!isName(message, owner)) return cutShort(message, questionEnd);
+    if (section === "answer") {
+      answerRecords++;
+      lowestTtlSeconds = Math.min(lowestTtlSeconds ?? Number.POSITIVE_INFINITY, ttlAt(message, ttl));
+    } else if (section === "additional") additionalOffset ??= owner;
+    if (type === TYPE.RRSIG) signed = true;
+  }
   // Some servers leave bytes behind a good answer. They belong to no record: the message counts, as it does for other resolvers.
   const end = places.at(-1)?.end ?? questionEnd;
   if (end < message.length) return indexAnswer(copyOf(message, 0, end));
@@ -101,13 +113,15 @@ export function indexAnswer(message: Uint8Array): Answer | null {
   if (opt === "misplaced") return null;
   const edns = opt === null ? null : readEdns(message, opt.owner + 1);
   if (opt !== null && opt.end !== message.length) return indexAnswer(withoutRecord(message, places, opt));
-  const kept = opt === null ? places : places.slice(0, -1);
+  // OPT is the last record by now.
+  if (opt !== null) places.pop();
   const name = plainName(message, HEADER_BYTES, questionEnd - 4);
   const type = uint16(message, questionEnd - 4);
-  const answers = kept.filter(({ section }) => section === "answer");
-  const chainEnd = followAliases(message, answers, { name, type });
-  const soa = startOfAuthority(message, kept);
+  const chainEnd = followAliases(message, places.slice(0, answerRecords), { name, type });
+  const soa = startOfAuthority(message, places);
   if (chainEnd === null || soa === "malformed") return null;
+  const ttlOffsets = new Uint16Array(places.length);
+  for (const [index, { ttl }] of places.entries()) ttlOffsets[index] = ttl;
   return {
     wire: opt === null ? message : withoutTrailingOpt(message, opt),
     rcode: (uint16(message, 2) & 15) | ((opt === null ? 0 : (message[opt.ttl] ?? 0)) << 4),
@@ -116,14 +130,14 @@ export function indexAnswer(message: Uint8Array): Answer | null {
     name,
     type,
     class: uint16(message, questionEnd - 2),
-    ttlOffsets: Uint16Array.from(kept, ({ ttl }) => ttl),
-    answerRecords: answers.length,
-    additionalOffset: kept.find(({ section }) => section === "additional")?.owner ?? opt?.owner ?? message.length,
-    lowestTtlSeconds: answers.length === 0 ? null : Math.min(...answers.map(({ ttl }) => ttlAt(message, ttl))),
+    ttlOffsets,
+    answerRecords,
+    additionalOffset: additionalOffset ?? message.length,
+    lowestTtlSeconds,
     chainEnd: chainEnd.name,
     answered: chainEnd.answered,
     soa,
-    signed: kept.some((place) => place.type === TYPE.RRSIG),
+    signed,
     extendedErrors: edns?.extendedErrors ?? [],
   };
 }
@@ -142,9 +156,11 @@ export function recordsOf(answer: Answer): readonly RecordPlace[] {
 
 /** The IPv4 and IPv6 addresses in a section, as bytes (copies). */
 export function addressesOf(answer: Answer, wanted: Section = "answer"): Uint8Array[] {
-  return recordsOf(answer)
-    .filter(({ section, type, data, end }) => section === wanted && isAddress(type, end - data))
-    .map(({ data, end }) => copyOf(answer.wire, data, end));
+  const addresses: Uint8Array[] = [];
+  for (const { section, type, data, end } of recordsOf(answer)) {
+    if (section === wanted && isAddress(type, end - data)) addresses.push(copyOf(answer.wire, data, end));
+  }
+  return addresses;
 }
 
 /** The TTL at an offset. A TTL with its highest bit set counts as zero (RFC 2181 §8). */
@@ -186,9 +202,13 @@ export function recordPlaces(message: Uint8Array, start: number): RecordPlace[] 
 
 /** The OPT record: at most one, in the additional section, owned by the root (RFC 6891 §6.1.1). */
 export function optOf(places: readonly RecordPlace[]): RecordPlace | null | "misplaced" {
-  const [opt, ...others] = places.filter(({ type }) => type === TYPE.OPT);
-  if (opt === undefined) return null;
-  return others.length > 0 || opt.section !== "additional" || opt.ttl !== opt.owner + 5 ? "misplaced" : opt;
+  let opt: RecordPlace | null = null;
+  for (const place of places) {
+    if (place.type !== TYPE.OPT) continue;
+    if (opt !== null || place.section !== "additional" || place.ttl !== place.owner + 5) return "misplaced";
+    opt = place;
+  }
+  return opt;
 }
 
 // OPT is nearly always the last record. Records after OPT are additional data, which nobody may rely on (RFC 2181 §9); they are left out, because their
@@ -248,10 +268,8 @@ function followAliases(
 }
 
 function startOfAuthority(message: Uint8Array, places: readonly RecordPlace[]): StartOfAuthority | null | "malformed" {
-  const place = places.find(
-    ({ section, type, class: klass }) => section === "authority" && type === TYPE.SOA && klass === CLASS.IN,
-  );
-  if (place === undefined) return null;
+  const place = findStartOfAuthority(places);
+  if (place === null) return null;
   const owner = readName(message, place.owner);
   const mailbox = nameEnd(message, place.data);
   const numbers = mailbox < 0 ? -1 : nameEnd(message, mailbox);
@@ -263,6 +281,13 @@ function startOfAuthority(message: Uint8Array, places: readonly RecordPlace[]): 
     minimumOffset: numbers + 16,
     minimumSeconds: ttlAt(message, numbers + 16),
   };
+}
+
+function findStartOfAuthority(places: readonly RecordPlace[]): RecordPlace | null {
+  for (const place of places) {
+    if (place.section === "authority" && place.type === TYPE.SOA && place.class === CLASS.IN) return place;
+  }
+  return null;
 }
 
 /** A record made here. Names are written in full, except for an owner equal to the name of the question. */

@@ -149,6 +149,21 @@ export function ednsRecord(content: EdnsContent, precedingBytes: number): Buffer
   return record;
 }
 
+const plainContent: EdnsContent = {
+  udpPayloadBytes: UDP_PAYLOAD_BYTES,
+  extendedRcode: 0,
+  dnssecOk: false,
+  clientSubnet: null,
+  extendedErrors: [],
+  paddingBlockBytes: 0,
+};
+
+/** Nearly every reply and every question to an upstream ends in one of these two OPT records. To be read only. */
+export const PLAIN_OPT = {
+  plain: ednsRecord(plainContent, 0),
+  dnssecOk: ednsRecord({ ...plainContent, dnssecOk: true }, 0),
+} as const;
+
 /** The block size for a reply; 0 where the client did not pad its query (RFC 8467 §4.1). */
 export function replyPadding(padded: boolean): number {
   return padded ? PADDING_BLOCK_BYTES : 0;

@@ -1,5 +1,5 @@
 import type { Answer } from "./answer.ts";
-import { type ClientSubnet, type Edns, ednsRecord, readEdns, UDP_PAYLOAD_BYTES } from "./edns.ts";
+import { type ClientSubnet, type Edns, ednsRecord, PLAIN_OPT, readEdns, UDP_PAYLOAD_BYTES } from "./edns.ts";
 import { type Name, nameEnd, plainName, plainNameEnd } from "./name.ts";
 import { CLASS, OPCODE, RCODE, TYPE } from "./types.ts";
 import { HEADER_BYTES, recordEnd, uint16 } from "./wire.ts";
@@ -149,12 +149,15 @@ export function askMessage(question: Question, { id, edns, padded, cookie }: Ask
   message.writeUInt16BE(question.class, questionEnd - 2);
   if (!edns) return message;
   message.writeUInt16BE(1, 10);
+  const { dnssecOk, clientSubnet } = question;
+  if (cookie === undefined && clientSubnet === null && !padded)
+    return Buffer.concat([message, dnssecOk ? PLAIN_OPT.dnssecOk : PLAIN_OPT.plain]);
   const opt = ednsRecord(
     {
       udpPayloadBytes: UDP_PAYLOAD_BYTES,
       extendedRcode: 0,
-      dnssecOk: question.dnssecOk,
-      clientSubnet: question.clientSubnet,
+      dnssecOk,
+      clientSubnet,
       extendedErrors: [],
       ...(cookie === undefined ? {} : { cookie }),
       paddingBlockBytes: padded ? QUERY_PADDING_BYTES : 0,

@@ -7,8 +7,8 @@ import { unreachable } from "../lib/unreachable.ts";
 import { domainSetFromPatterns } from "../lists/domain-set-builder.ts";
 import { parseDomainCondition } from "../lists/patterns.ts";
 import type { GroupOptions } from "../upstreams/options.ts";
-import type { Decider } from "./decider.ts";
-import { type Decision, type LocalAnswer, MAX_ALIASES, type RuleQuestion, typeFilter } from "./decision.ts";
+import { type Decider, typeFilter } from "./decider.ts";
+import { type Decision, type LocalAnswer, MAX_ALIASES, type RuleQuestion } from "./decision.ts";
 import type { Expectation, RuleOptions } from "./options.ts";
 import { describeMatch } from "./rule.ts";
 

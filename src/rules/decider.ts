@@ -15,7 +15,16 @@ import type { Requester } from "../lib/client.ts";
 import { systemClock } from "../lib/clock.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import type { DomainEntry } from "../lists/domain-set.ts";
-import type { Decision, LocalAnswer, MatchContext, ReplyDecision, RuleQuestion } from "./decision.ts";
+import type {
+  CompareDecision,
+  Decision,
+  FilterAction,
+  ForwardDecision,
+  LocalAnswer,
+  MatchContext,
+  ReplyDecision,
+  RuleQuestion,
+} from "./decision.ts";
 import { findRuleAgainstNxdomain, SpecialExistence } from "./nxdomain-safety.ts";
 import type { RuleAnswer, RuleOptions, SpecialOptions } from "./options.ts";
 import {
@@ -288,6 +297,69 @@ export class Decider {
 }
 
 const UNLOGGED = { log: false };
+
+/**
+ * Tells whether the type is switched off for a question that would go upstream, and under which name the log shows that. The answer is NODATA and
+ * never NXDOMAIN, which would deny the other types of the name as well (RFC 2308 §5).
+ */
+export function typeFilter(shaping: Shaping, type: number): FilterAction | null {
+  switch (type) {
+    case TYPE.A:
+      return shaping.ipv4 === "nodata" ? "ipv4:nodata" : null;
+    case TYPE.AAAA:
+      return shaping.ipv6 === "nodata" ? "ipv6:nodata" : null;
+    case TYPE.SVCB:
+      return shaping.https === "nodata" ? "type64:nodata" : null;
+    case TYPE.HTTPS:
+      return shaping.https === "nodata" ? "type65:nodata" : null;
+    default:
+      return null;
+  }
+}
+
+/** The address family that is preferred to the one in the question. */
+export interface Preference {
+  /** Its type, A or AAAA. */
+  readonly preferred: number;
+  /** How the log shows an answer that was withheld. */
+  readonly action: Extract<FilterAction, `${string}:prefer-${string}`>;
+}
+
+/**
+ * Finds the preferred family; null = none is preferred, or the client would not get the preferred one: a preference must never leave a name without
+ * addresses. Where the rules prefer both families to each other, IPv4 wins.
+ */
+export function preferenceFor(
+  { decider }: { readonly decider: Decider },
+  { query, client, decision }: Preferring,
+): Preference | null {
+  if (query.class !== CLASS.IN) return null;
+  const { ipv4, ipv6 } = decision.context.settings.shaping;
+  if (query.type === TYPE.AAAA && ipv6 === "prefer-ipv4") {
+    const forA = decider.decide({ ...query, type: TYPE.A }, client);
+    return isAnswered(forA, (shaping) => shaping.ipv4 !== "nodata") ? PREFER_IPV4 : null;
+  }
+  if (query.type === TYPE.A && ipv4 === "prefer-ipv6") {
+    const forAaaa = decider.decide({ ...query, type: TYPE.AAAA }, client);
+    return isAnswered(forAaaa, (shaping) => shaping.ipv6 === "pass") ? PREFER_IPV6 : null;
+  }
+  return null;
+}
+
+/** The parts of a query that a preference depends on. */
+interface Preferring {
+  readonly query: RuleQuestion;
+  readonly client: Requester;
+  readonly decision: ForwardDecision | CompareDecision;
+}
+
+const PREFER_IPV4: Preference = { preferred: TYPE.A, action: "ipv6:prefer-ipv4" };
+const PREFER_IPV6: Preference = { preferred: TYPE.AAAA, action: "ipv4:prefer-ipv6" };
+
+function isAnswered(decision: Decision, passes: (shaping: Decision["context"]["settings"]["shaping"]) => boolean): boolean {
+  if (decision.kind === "forward" || decision.kind === "compare") return passes(decision.context.settings.shaping);
+  return decision.kind === "reply" && decision.action === "none";
+}
 
 /** A decision with the steps that led to it. */
 interface Explanation {

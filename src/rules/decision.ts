@@ -1,6 +1,4 @@
-import type { Shaping } from "../answers/options.ts";
 import type { Name } from "../dns/name.ts";
-import { TYPE } from "../dns/types.ts";
 import type { CompareOptions } from "./options.ts";
 import type { RuleMatch } from "./rule.ts";
 import type { Settings } from "./settings.ts";
@@ -88,22 +86,3 @@ export type FilterAction =
   /** Whether these two apply depends on the answer for the other address family. */
   | "ipv6:prefer-ipv4"
   | "ipv4:prefer-ipv6";
-
-/**
- * Tells whether the type is switched off for a question that would go upstream, and under which name the log shows that. The answer is NODATA and
- * never NXDOMAIN, which would deny the other types of the name as well (RFC 2308 §5).
- */
-export function typeFilter(shaping: Shaping, type: number): FilterAction | null {
-  switch (type) {
-    case TYPE.A:
-      return shaping.ipv4 === "nodata" ? "ipv4:nodata" : null;
-    case TYPE.AAAA:
-      return shaping.ipv6 === "nodata" ? "ipv6:nodata" : null;
-    case TYPE.SVCB:
-      return shaping.https === "nodata" ? "type64:nodata" : null;
-    case TYPE.HTTPS:
-      return shaping.https === "nodata" ? "type65:nodata" : null;
-    default:
-      return null;
-  }
-}

@@ -181,8 +181,9 @@ export function handlerFor(serving: Serving, log: OperationsLog): Handler {
   };
   const answer = (message: Uint8Array, client: Client): HandlerReply | null | Promise<HandlerReply | null> => {
     try {
-      const repeated = serving.replies?.repeat(message, client) ?? null;
-      if (repeated !== null) return repeated;
+      // The thread of UDP has looked for a reply to repeat before it passed the query on.
+      const repeated = client.transport === "udp" ? null : serving.replies?.repeat(message, client);
+      if (repeated) return repeated;
       const reply = serve(serving, message, client);
       return reply instanceof Promise ? reply.catch((error: unknown) => fail(error, message, client)) : reply;
     } catch (error) {

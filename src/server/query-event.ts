@@ -42,11 +42,3 @@ export function undecidedEnding({ parsed, admission }: QueryEvent): "access" | "
   if (!isRejection(parsed)) return "fault";
   return parsed.rejected === RCODE.FORMERR ? "malformed" : "unsupported";
 }
-
-/** The rcode of the reply; null = nothing was sent. */
-export function rcodeSent({ parsed, admission, rendered }: QueryEvent): number | null {
-  if (rendered === null) return null;
-  // BADVERS does not fit into the header's four bits: its upper bits are in the OPT record (RFC 6891 §6.1.3).
-  if (admission === "admitted" && isRejection(parsed) && parsed.rejected === RCODE.BADVERS) return RCODE.BADVERS;
-  return (rendered.wire[3] ?? 0) & 15;
-}

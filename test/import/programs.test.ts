@@ -8,7 +8,7 @@ import { CLASS, typeNumber } from "../../src/dns/types.ts";
 import { importConfig } from "../../src/import/import.ts";
 import { type Finding, ImportError } from "../../src/import/model.ts";
 import { operationsLog } from "../../src/log/operations.ts";
-import { typeFilter } from "../../src/rules/decision.ts";
+import { typeFilter } from "../../src/rules/decider.ts";
 import { openPolicy } from "../../src/server/policy.ts";
 import { directory } from "../support/files.ts";
 import { runs } from "../support/properties.ts";

@@ -7,7 +7,7 @@ import { nameFromText } from "../../src/dns/name.ts";
 import { CLASS, typeNumber } from "../../src/dns/types.ts";
 import type { Finding } from "../../src/import/model.ts";
 import { operationsLog } from "../../src/log/operations.ts";
-import { typeFilter } from "../../src/rules/decision.ts";
+import { typeFilter } from "../../src/rules/decider.ts";
 import { openPolicy } from "../../src/server/policy.ts";
 import { testTerminal } from "../cli/terminal.ts";
 import { directory } from "../support/files.ts";

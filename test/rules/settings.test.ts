@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Shaping } from "../../src/answers/options.ts";
 import { TYPE } from "../../src/dns/types.ts";
-import { typeFilter } from "../../src/rules/decision.ts";
+import { typeFilter } from "../../src/rules/decider.ts";
 import type { RuleModifiers } from "../../src/rules/options.ts";
 import { Settings } from "../../src/rules/settings.ts";
 import { answers } from "./site.ts";
