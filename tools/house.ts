@@ -76,7 +76,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 
 const MAX_LINES = 700;
 
-const IMPORT = /^(import|export) (type )?(?:[^"';]*? from )?"(\.{1,2}\/[^"]+)"/gm;
+/** Imports, exports from elsewhere, and imports at run time. */
+const IMPORT = /^(?:import|export) (type )?(?:[^"';]*? from )?"(\.{1,2}\/[^"]+)"|\bimport\("(\.{1,2}\/[^"]+)"\)/gm;
 const EXPORT = /^export (?:declare )?(?:abstract )?(?:async )?(?:const|let|function\*?|class|interface|type) (\w+)/gm;
 
 interface SourceFile {
@@ -121,10 +122,10 @@ function importFaults({ path, text }: SourceFile): readonly string[] {
   const room = roomOf(path);
   const allowed = room === null ? ["cli"] : ROOMS[room];
   if (allowed === undefined) return [];
-  return [...text.matchAll(IMPORT)].flatMap(([, , type, specifier = ""]) => {
+  return importsOf(text).flatMap(({ isType, specifier }) => {
     const target = posix.join(posix.dirname(path), specifier);
     const targetRoom = roomOf(target);
-    if (targetRoom === room || targetRoom === "lib" || (target.endsWith("/options.ts") && type !== undefined)) return [];
+    if (targetRoom === room || targetRoom === "lib" || (target.endsWith("/options.ts") && isType)) return [];
     if (targetRoom !== null && allowed.includes(targetRoom)) return [];
     return [
       `src/${path} imports ${target}: ${room ?? "the root"} may import ${["lib", ...allowed].join(", ")} and types of options.ts`,
@@ -132,13 +133,20 @@ function importFaults({ path, text }: SourceFile): readonly string[] {
   });
 }
 
+function importsOf(text: string): readonly { readonly isType: boolean; readonly specifier: string }[] {
+  return [...text.matchAll(IMPORT)].map(([, type, early, late]) => ({
+    isType: type !== undefined,
+    specifier: early ?? late ?? "",
+  }));
+}
+
 /** What a browser runs is the dashboard's own: of the server it knows the types of the API. */
 function webFaults({ path, text }: SourceFile): readonly string[] {
-  return [...text.matchAll(IMPORT)].flatMap(([, , type, specifier = ""]) => {
+  return importsOf(text).flatMap(({ isType, specifier }) => {
     const target = posix.join("web", posix.dirname(path), specifier);
     const isOwn = target.startsWith("web/");
-    const isType = type !== undefined && /^src\/(?:admin\/schemas\/|lib\/said\.ts$)/.test(target);
-    if (isOwn || isType || target === "src/log/outcome.ts") return [];
+    const isTypeOfApi = isType && /^src\/(?:admin\/schemas\/|lib\/said\.ts$)/.test(target);
+    if (isOwn || isTypeOfApi || target === "src/log/outcome.ts") return [];
     return [
       `web/${path} imports ${target}: the dashboard may import types of src/admin/schemas and src/lib/said.ts, and log/outcome.ts`,
     ];

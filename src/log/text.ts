@@ -7,7 +7,7 @@ export function recordDetails(record: QueryRecord): string[] {
   const { id, version, name, type, rcode, size, durationUs, source, action, negativeTtl } = record;
   const rows: readonly (readonly [string, readonly string[]])[] = [
     ["asked by", [askerText(record)]],
-    ["answered", [rcode === null ? "nothing was sent" : `${rcode}, ${size} octets, after ${milliseconds(durationUs / 1000)}`]],
+    ["answered", [rcode === null ? "nothing was sent" : `${rcode}, ${size} bytes, after ${milliseconds(durationUs / 1000)}`]],
     ["from", [action === "none" ? source : `${source}, ${action}`]],
     ["rule", record.rule === null ? [] : [ruleText(record)]],
     ["upstream", upstreamText(record) === "" ? [] : [upstreamText(record)]],

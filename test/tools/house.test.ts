@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
@@ -43,11 +43,26 @@ const breaches: readonly (readonly [string, string])[] = [
   ["app/planted.ts", "../cli/run.ts"],
   ["cli/planted.ts", "../cache/key.ts"],
   ["routeros/planted.ts", "../control/control.ts"],
+  ["devices/planted.ts", "../ddns/update.ts"],
+  ["ddns/planted.ts", "../hosts/table.ts"],
+  ["replies/planted.ts", "../cache/key.ts"],
   ["main.ts", "./dns/name.ts"],
 ];
 
 test.each(breaches)("the check refuses in src/%s an import of %s", (file, specifier) => {
   expect(check({ [file]: importing(specifier) })).toContain(`src/${file} imports `);
+});
+
+test("a breach is planted in every room", () => {
+  const rooms = readdirSync("src", { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  const planted = new Set(breaches.map(([file]) => file.split("/")[0]));
+  expect(rooms.map(({ name }) => name).filter((room) => !planted.has(room))).toEqual([]);
+});
+
+test("the check refuses an import at run time like any other", () => {
+  expect(check({ "dns/planted.ts": 'export const later = async () => await import("../lists/load.ts");\n' })).toContain(
+    "src/dns/planted.ts imports lists/load.ts",
+  );
 });
 
 test("the check refuses a file at the root of src, and one in a room without a row", () => {
