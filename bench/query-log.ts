@@ -27,7 +27,7 @@ try {
   const source = new QuerySource({ names: 60_000, clients: 40, seed: 1 });
   const store = filledStore(values.store ?? join(folder, "queries.db"), Number(values.rows), source);
   console.log(
-    `${store.rows} rows, ${(store.bytes / store.rows).toFixed(1)} octets a row (${(store.bytes / 2 ** 20).toFixed(0)} MiB)`,
+    `${store.rows} rows, ${(store.bytes / store.rows).toFixed(1)} bytes a row (${(store.bytes / 2 ** 20).toFixed(0)} MiB)`,
   );
   if (store.filling !== null) {
     const { rowsPerSecond, longestTidyMs } = store.filling;
@@ -37,7 +37,7 @@ try {
   }
   const sizes = bytesByTable(store.options.path, store.rows).filter(({ bytesPerRow }) => bytesPerRow >= 0.05);
   printTable(
-    ["table or index", "octets a row"],
+    ["table or index", "bytes a row"],
     sizes.map(({ table, bytesPerRow }) => [table, bytesPerRow.toFixed(1)]),
   );
   const times = await searchTimes(store, source, Number(values.runs));

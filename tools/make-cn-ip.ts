@@ -43,8 +43,8 @@ function prefixesOf({ first, last }: AddressRange): string[] {
   return prefixes;
 }
 
-function numberOf(octets: Uint8Array): bigint {
-  return BigInt(`0x${Buffer.from(octets).toString("hex")}`);
+function numberOf(bytes: Uint8Array): bigint {
+  return BigInt(`0x${Buffer.from(bytes).toString("hex")}`);
 }
 
 function bytesOf(value: bigint, length: number): Uint8Array {

@@ -246,7 +246,7 @@ const optionFormats = new Map<number, (data: Uint8Array) => string | null>([
     },
   ],
   // RFC 7830 §3 has zeros in it.
-  [OPTION.PADDING, (data) => (data.every((byte) => byte === 0) ? `PADDING: ${data.length} octets` : null)],
+  [OPTION.PADDING, (data) => (data.every((byte) => byte === 0) ? `PADDING: ${data.length} bytes` : null)],
   [
     OPTION.EXTENDED_ERROR,
     (data) => {

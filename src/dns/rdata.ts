@@ -28,7 +28,7 @@ export function readRdata(type: number, reader: WireReader): Rdata {
   if (kind === undefined) return { kind: "opaque", bytes: reader.whole(), note: null };
   const data: Record<string, unknown> = { kind };
   for (const [name, field] of fieldsOf(kind)) data[name] = field.read(reader);
-  const fault = reader.failure ?? (reader.remaining > 0 ? "octets are left over after the last field" : null);
+  const fault = reader.failure ?? (reader.remaining > 0 ? "bytes are left over after the last field" : null);
   // The cast is safe: `data` has exactly the fields of its type.
   return fault === null ? (data as TypedRdata) : { kind: "opaque", bytes: reader.whole(), note: fault };
 }

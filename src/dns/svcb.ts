@@ -178,7 +178,7 @@ const formats = new Map<number, ValueFormat>([
   [
     SVC_KEY.PORT,
     {
-      fault: (value) => (value.length === 2 ? null : "the value is not two octets"),
+      fault: (value) => (value.length === 2 ? null : "the value is not two bytes"),
       text: (value) => String(uint16(value, 0)),
     },
   ],

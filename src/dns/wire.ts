@@ -120,7 +120,7 @@ export class MessageFramer {
  * @throws RangeError for a message of more than 65535 bytes.
  */
 export function frame(message: Uint8Array): Uint8Array {
-  if (message.length > MAX_MESSAGE_BYTES) throw new RangeError(`a message of ${message.length} octets cannot be framed`);
+  if (message.length > MAX_MESSAGE_BYTES) throw new RangeError(`a message of ${message.length} bytes cannot be framed`);
   const framed = new Uint8Array(PREFIX_BYTES + message.length);
   framed[0] = message.length >> 8;
   framed[1] = message.length & 0xff;

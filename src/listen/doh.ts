@@ -154,7 +154,7 @@ function refuse(status: Refusal["status"], text: string): Refusal {
 
 const NOT_FOUND = refuse(404, "There is nothing here; DNS is asked at another path.");
 
-const TOO_LARGE = refuse(413, "A DNS message has at most 65535 octets.");
+const TOO_LARGE = refuse(413, "A DNS message has at most 65535 bytes.");
 
 /** Returns the client id, null without one; undefined = another path. */
 function readPath(path: string, servicePath: string): string | null | undefined {

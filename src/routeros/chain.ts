@@ -77,7 +77,7 @@ export function keyIdsOf({ raw }: X509Certificate): { readonly subject: string |
 const SUBJECT_KEY_ID = Buffer.from([0x06, 0x03, 0x55, 0x1d, 0x0e]);
 const AUTHORITY_KEY_ID = Buffer.from([0x06, 0x03, 0x55, 0x1d, 0x23]);
 
-/** @param skipped the octets of the headers between the identifier and the key id, whose last one is its length. */
+/** @param skipped the bytes of the headers between the identifier and the key id, whose last one is its length. */
 function keyIdAfter(der: Buffer, identifier: Buffer, skipped: number): string | null {
   const found = der.indexOf(identifier);
   if (found === -1) return null;

@@ -99,7 +99,7 @@ export class Http2Transport implements HttpsTransport {
     stream.on("data", (chunk: Buffer) => {
       this.#watch.noteReceived();
       bodyBytes += chunk.length;
-      if (bodyBytes > MAX_MESSAGE_BYTES) reject(new UpstreamError("malformed", label, `more than ${MAX_MESSAGE_BYTES} octets`));
+      if (bodyBytes > MAX_MESSAGE_BYTES) reject(new UpstreamError("malformed", label, `more than ${MAX_MESSAGE_BYTES} bytes`));
       else chunks.push(chunk);
     });
     stream.on("end", () => {

@@ -262,10 +262,10 @@ describe("a connection", () => {
 
   test.each(["\r\n\r\nnonsense\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00", "GET /healthz\r\n\r\n"])(
     "with bytes that are no HTTP gets 400 and is closed: %j",
-    async (octets) => {
+    async (bytes) => {
       const admin = await openTestAdmin();
       const connection = await connectRaw(admin.port);
-      connection.write(octets);
+      connection.write(bytes);
       expect((await connection.takeRest()).toString()).toMatch(
         /^HTTP\/1\.1 400 [\s\S]*connection: close\r\n\r\n\{"type":"about:blank"/i,
       );

@@ -88,13 +88,13 @@ describe("AD", () => {
 
 describe("UDP replies are bounded by the client's size and 1232, TC beyond", () => {
   const cases = [
-    { octets: "no EDNS", edns: null, count: 29, isCut: false },
-    { octets: "no EDNS", edns: null, count: 31, isCut: true },
-    { octets: "700", edns: 700, count: 40, isCut: false },
-    { octets: "700", edns: 700, count: 43, isCut: true },
-    { octets: "4096", edns: 4096, count: 74, isCut: false },
-    { octets: "4096", edns: 4096, count: 76, isCut: true },
-    { octets: "100, which counts as 512", edns: 100, count: 28, isCut: false },
+    { bytes: "no EDNS", edns: null, count: 29, isCut: false },
+    { bytes: "no EDNS", edns: null, count: 31, isCut: true },
+    { bytes: "700", edns: 700, count: 40, isCut: false },
+    { bytes: "700", edns: 700, count: 43, isCut: true },
+    { bytes: "4096", edns: 4096, count: 74, isCut: false },
+    { bytes: "4096", edns: 4096, count: 76, isCut: true },
+    { bytes: "100, which counts as 512", edns: 100, count: 28, isCut: false },
   ];
   test.each(cases)("$bytes and $count addresses: TC $isCut", async ({ edns, count, isCut }) => {
     const site = await siteWith({ upstreams: { main: many(count) } });
@@ -136,7 +136,7 @@ describe("messages that are no questions", () => {
     "a question cut short": good.subarray(0, -1),
     "a name that runs over the end": changed((wire) => wire.writeUInt8(63, 12)),
     "a compressed name": changed((wire) => wire.writeUInt8(0xc0, 12)),
-    "octets behind the end": changed(() => {}, [0]),
+    "bytes behind the end": changed(() => {}, [0]),
     "a count without its record": changed((wire) => wire.writeUInt16BE(1, 10)),
     "a record cut short": changed((wire) => wire.writeUInt16BE(1, 10), opt.slice(0, -1)),
     "two OPT records": changed((wire) => wire.writeUInt16BE(2, 10), [...opt, ...opt]),
@@ -199,9 +199,9 @@ describe("messages that are no questions", () => {
 
   test("what is shorter than a header gets silence on UDP and 400 on HTTP", async () => {
     const site = await siteWith({ upstreams: { main: page } });
-    for (const octets of [0, 1, 11]) {
-      expect(await site.isSilentTo(good.subarray(0, octets), "udp")).toBe(true);
-      await expect(site.send(good.subarray(0, octets), "doh")).rejects.toThrow("status 400");
+    for (const bytes of [0, 1, 11]) {
+      expect(await site.isSilentTo(good.subarray(0, bytes), "udp")).toBe(true);
+      await expect(site.send(good.subarray(0, bytes), "doh")).rejects.toThrow("status 400");
     }
   });
 });

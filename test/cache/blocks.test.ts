@@ -2,29 +2,29 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { BLOCK_BYTES, BlockStore, blockBytes } from "../../src/cache/blocks.ts";
 
-const record = (octets: number, seed: number) => Uint8Array.from({ length: octets }, (_, index) => (index * 7 + seed) & 255);
+const record = (bytes: number, seed: number) => Uint8Array.from({ length: bytes }, (_, index) => (index * 7 + seed) & 255);
 
 describe("the blocks", () => {
   test("return every record unchanged, whatever is written and freed in between", () => {
-    const steps = fc.array(fc.record({ octets: fc.integer({ min: 1, max: 700 }), frees: fc.option(fc.nat()) }), {
+    const steps = fc.array(fc.record({ bytes: fc.integer({ min: 1, max: 700 }), frees: fc.option(fc.nat()) }), {
       maxLength: 60,
     });
     fc.assert(
       fc.property(steps, (script) => {
         const blocks = new BlockStore();
-        const written: { first: number; octets: Uint8Array }[] = [];
-        const blocksOf = ({ octets }: { octets: Uint8Array }) => Math.ceil(octets.length / BLOCK_BYTES);
+        const written: { first: number; bytes: Uint8Array }[] = [];
+        const blocksOf = ({ bytes }: { bytes: Uint8Array }) => Math.ceil(bytes.length / BLOCK_BYTES);
         let most = 0;
-        for (const [seed, { octets, frees }] of script.entries()) {
-          const fresh = record(octets, seed);
-          written.push({ first: blocks.write(fresh), octets: fresh });
+        for (const [seed, { bytes, frees }] of script.entries()) {
+          const fresh = record(bytes, seed);
+          written.push({ first: blocks.write(fresh), bytes: fresh });
           most = Math.max(
             most,
             written.reduce((sum, each) => sum + blocksOf(each), 0),
           );
           if (frees !== null) for (const { first } of written.splice(frees % written.length, 1)) blocks.free(first);
         }
-        for (const { first, octets } of written) expect(Uint8Array.from(blocks.read(first, octets.length))).toEqual(octets);
+        for (const { first, bytes } of written) expect(Uint8Array.from(blocks.read(first, bytes.length))).toEqual(bytes);
         // No block is lost or handed out twice: once all are free, exactly the blocks used so far serve again.
         for (const { first } of written) blocks.free(first);
         const firsts = Array.from({ length: most }, () => blocks.write(record(1, 0)));
@@ -36,8 +36,8 @@ describe("the blocks", () => {
   test("a record whose length is near the edge of a block comes back whole", () => {
     const blocks = new BlockStore();
     const lengths = [1, 63, 64, 65, 127, 128, 129, 65_535];
-    const written = lengths.map((octets) => ({ octets, first: blocks.write(record(octets, octets)) }));
-    for (const { octets, first } of written) expect(Uint8Array.from(blocks.read(first, octets))).toEqual(record(octets, octets));
+    const written = lengths.map((bytes) => ({ bytes, first: blocks.write(record(bytes, bytes)) }));
+    for (const { bytes, first } of written) expect(Uint8Array.from(blocks.read(first, bytes))).toEqual(record(bytes, bytes));
   });
 
   test("a record that was read does not change when its blocks are used again", () => {
@@ -56,9 +56,9 @@ describe("the blocks", () => {
     const highest = Math.max(...held);
     for (let round = 1; round <= 20; round++) {
       for (const first of held.splice(0)) blocks.free(first);
-      const octets = round * 60;
-      while (held.length * blockBytes(octets) < 2000 * blockBytes(60) - blockBytes(octets))
-        held.push(blocks.write(record(octets, round)));
+      const bytes = round * 60;
+      while (held.length * blockBytes(bytes) < 2000 * blockBytes(60) - blockBytes(bytes))
+        held.push(blocks.write(record(bytes, round)));
       expect(Math.max(...held)).toBeLessThanOrEqual(highest);
     }
   });

@@ -155,7 +155,7 @@ describe("the cache file", () => {
         return damaged;
       }),
       fc.nat(whole.length - 1).map((end) => whole.subarray(0, end)),
-      fc.uint8Array({ maxLength: 200 }).map((octets) => Buffer.concat([whole, octets])),
+      fc.uint8Array({ maxLength: 200 }).map((bytes) => Buffer.concat([whole, bytes])),
     );
     await fc.assert(
       fc.asyncProperty(damage, async (damaged) => {

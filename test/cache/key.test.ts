@@ -15,12 +15,12 @@ const subnets = fc.record({
   family: fc.constantFrom<1 | 2>(1, 2),
   sourcePrefix: fc.constantFrom(0, 8, 9, 24),
   scopePrefix: fc.constant(0),
-  octets: fc.uint8Array({ minLength: 3, maxLength: 3 }),
+  bytes: fc.uint8Array({ minLength: 3, maxLength: 3 }),
 });
 const clientSubnets = subnets.map(
-  ({ octets, ...subnet }): ClientSubnet => ({
+  ({ bytes, ...subnet }): ClientSubnet => ({
     ...subnet,
-    prefixHex: Buffer.from(octets.subarray(0, Math.ceil(subnet.sourcePrefix / 8))).toString("hex"),
+    prefixHex: Buffer.from(bytes.subarray(0, Math.ceil(subnet.sourcePrefix / 8))).toString("hex"),
   }),
 );
 const questions = fc.record<Question>({
@@ -132,11 +132,11 @@ function asked(wire: Uint8Array): Question {
 }
 
 function wireOf(labels: readonly Uint8Array[]): Uint8Array {
-  return Buffer.concat([...labels.map((octets) => Buffer.concat([Uint8Array.of(octets.length), octets])), Uint8Array.of(0)]);
+  return Buffer.concat([...labels.map((bytes) => Buffer.concat([Uint8Array.of(bytes.length), bytes])), Uint8Array.of(0)]);
 }
 
-function swapCase(octets: Uint8Array): Uint8Array {
-  return octets.map((byte) => (/[a-z]/i.test(String.fromCharCode(byte)) ? byte ^ 0x20 : byte));
+function swapCase(bytes: Uint8Array): Uint8Array {
+  return bytes.map((byte) => (/[a-z]/i.test(String.fromCharCode(byte)) ? byte ^ 0x20 : byte));
 }
 
 function lowered(wire: Uint8Array): string {

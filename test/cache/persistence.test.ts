@@ -117,11 +117,11 @@ describe("a file that is damaged", () => {
 
   test.each([0, 5, 17, 40, 90, 150])(
     "cut after %i bytes: the server starts, reports the damage and answers correctly",
-    async (octets) => {
+    async (bytes) => {
       const whole = await fileOfThree();
-      await writeFile(file, whole.subarray(0, octets));
+      await writeFile(file, whole.subarray(0, bytes));
       const site = await restarted(honest(...zone), startMs);
-      expect(site.log.filter((line) => line.includes("cache:"))).toHaveLength(octets === 17 ? 0 : 1);
+      expect(site.log.filter((line) => line.includes("cache:"))).toHaveLength(bytes === 17 ? 0 : 1);
       for (const [index, name] of names.entries()) {
         expect(await site.ask(name)).toMatchObject({ rcode: "NOERROR", answers: [`192.0.2.${index + 1}`] });
       }

@@ -114,7 +114,7 @@ describe("the budget", () => {
       fc.record({
         index: fc.nat(30),
         make: fc.constantFrom(positive, nodata, nxdomain, failure),
-        octets: fc.integer({ min: 1, max: 900 }),
+        bytes: fc.integer({ min: 1, max: 900 }),
         aliased: fc.boolean(),
       }),
       { maxLength: 80, size: "max" },
@@ -122,8 +122,8 @@ describe("the budget", () => {
     fc.assert(
       fc.property(puts, fc.integer({ min: 0, max: 20_000 }), (script, sizeBytes) => {
         const { cache } = newCache(sizeBytes);
-        for (const { index, make, octets, aliased } of script) {
-          const shape = { type: TYPE.TXT, data: new Uint8Array(octets), ...(aliased ? { alias: "end.example" } : {}) };
+        for (const { index, make, bytes, aliased } of script) {
+          const shape = { type: TYPE.TXT, data: new Uint8Array(bytes), ...(aliased ? { alias: "end.example" } : {}) };
           cache.put(key(host(index), TYPE.TXT), make(host(index), shape), { limits });
           const stats = cache.stats();
           expect(stats.positive.bytes).toBeLessThanOrEqual(stats.positive.budgetBytes);

@@ -28,7 +28,7 @@ describe("the sent reply in a record", () => {
   });
 
   test("never throws for any bytes", () => {
-    fc.assert(fc.property(fc.uint8Array({ minLength: 12, maxLength: 120 }), (octets) => void sentOf(octets)));
+    fc.assert(fc.property(fc.uint8Array({ minLength: 12, maxLength: 120 }), (bytes) => void sentOf(bytes)));
   });
 
   test("shows sixteen records, and the number of further ones", () => {

@@ -31,7 +31,7 @@ leaveOneRecord([
     record: { ...refused, rcode: "NOERROR", action: "rate", edits: ["truncated"] },
   },
   {
-    what: "octets that are no question",
+    what: "bytes that are no question",
     ask: (site) => site.send(Buffer.from("000701000002000000000000", "hex")),
     record: { ...refused, name: "", type: "", rcode: "FORMERR", action: "malformed", size: 12, trace: [] },
   },

@@ -184,7 +184,7 @@ describe("ring entries", () => {
 
 /** Bytes of any kind, and queries with some bytes changed. */
 const good = queryWire("page.example", "A", { do: true });
-const octets = fc.oneof(
+const bytes = fc.oneof(
   fc.uint8Array({ maxLength: 80 }),
   fc.array(fc.tuple(fc.nat(good.length - 1), fc.nat(255)), { maxLength: 4 }).map((changes) => {
     const wire = Uint8Array.from(good);
@@ -204,7 +204,7 @@ test("any bytes with the header of a query leave one record that says what was s
   );
   const client = { address: "127.0.0.1", port: 5353, transport: "tcp", http: null, method: null, clientId: null } as const;
   await fc.assert(
-    fc.asyncProperty(octets, async (message) => {
+    fc.asyncProperty(bytes, async (message) => {
       const parsed = parseQuery(message);
       const reply = await handler.answer(message, client);
       const made = records();

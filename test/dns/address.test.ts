@@ -65,9 +65,9 @@ describe("addresses as text", () => {
 
   test("every address is read back from its own text", () => {
     fc.assert(
-      fc.property(fc.oneof(bytes4, bytes16), (octets) => {
-        const text = addressText(octets);
-        expect(octets.length === 4 || text.includes(".") ? isIPv4(text) : isIPv6(text)).toBe(true);
+      fc.property(fc.oneof(bytes4, bytes16), (bytes) => {
+        const text = addressText(bytes);
+        expect(bytes.length === 4 || text.includes(".") ? isIPv4(text) : isIPv6(text)).toBe(true);
         expect(addressText(addressFromText(text) ?? new Uint8Array())).toBe(text);
       }),
     );
@@ -115,15 +115,15 @@ describe("blocks as text", () => {
   });
 
   test("a block holds as many addresses as its prefix leaves bits", () => {
-    const wide = (octets: Uint8Array) => BigInt(`0x${Buffer.from(octets).toString("hex")}`);
+    const wide = (bytes: Uint8Array) => BigInt(`0x${Buffer.from(bytes).toString("hex")}`);
     fc.assert(
-      fc.property(fc.oneof(bytes4, bytes16), fc.nat(128), (octets, prefix) => {
-        const bits = prefix % (octets.length * 8 + 1);
-        const range = rangeOfPrefix(octets, bits);
+      fc.property(fc.oneof(bytes4, bytes16), fc.nat(128), (bytes, prefix) => {
+        const bits = prefix % (bytes.length * 8 + 1);
+        const range = rangeOfPrefix(bytes, bits);
         expect(range).not.toBeNull();
         if (range === null) return;
-        expect(wide(range.last) - wide(range.first) + 1n).toBe(1n << BigInt(octets.length * 8 - bits));
-        expect(wide(range.first) <= wide(octets) && wide(octets) <= wide(range.last)).toBe(true);
+        expect(wide(range.last) - wide(range.first) + 1n).toBe(1n << BigInt(bytes.length * 8 - bits));
+        expect(wide(range.first) <= wide(bytes) && wide(bytes) <= wide(range.last)).toBe(true);
       }),
     );
   });
@@ -181,12 +181,12 @@ test.each([
 // Few distinct bytes, so that blocks overlap, touch and enclose each other often.
 const byte = fc.constantFrom(0, 1, 2, 127, 128, 254, 255);
 const address = fc.oneof(
-  fc.array(byte, { minLength: 4, maxLength: 4 }).map((octets) => Uint8Array.from(octets)),
-  fc.array(byte, { minLength: 16, maxLength: 16 }).map((octets) => Uint8Array.from([0x20, ...octets.slice(1)])),
+  fc.array(byte, { minLength: 4, maxLength: 4 }).map((bytes) => Uint8Array.from(bytes)),
+  fc.array(byte, { minLength: 16, maxLength: 16 }).map((bytes) => Uint8Array.from([0x20, ...bytes.slice(1)])),
 );
 const prefixed = fc
   .tuple(address, fc.nat(128))
-  .map(([octets, bits]) => rangeOfPrefix(octets, bits % (octets.length * 8 + 1)))
+  .map(([bytes, bits]) => rangeOfPrefix(bytes, bits % (bytes.length * 8 + 1)))
   .filter((range) => range !== null);
 const spanned = fc
   .tuple(address, address)
@@ -194,10 +194,9 @@ const spanned = fc
   .map(([left, right]) => (Buffer.compare(left, right) <= 0 ? { first: left, last: right } : { first: right, last: left }));
 const blocks = fc.array(fc.oneof(prefixed, spanned), { maxLength: 20 });
 
-function scan(ranges: readonly AddressRange[], octets: Uint8Array): boolean {
+function scan(ranges: readonly AddressRange[], bytes: Uint8Array): boolean {
   return ranges.some(
-    ({ first, last }) =>
-      first.length === octets.length && Buffer.compare(first, octets) <= 0 && Buffer.compare(octets, last) <= 0,
+    ({ first, last }) => first.length === bytes.length && Buffer.compare(first, bytes) <= 0 && Buffer.compare(bytes, last) <= 0,
   );
 }
 
@@ -207,9 +206,9 @@ describe("a set of addresses", () => {
       fc.property(blocks, fc.array(address, { minLength: 1, maxLength: 20 }), (ranges, addresses) => {
         const set = new AddressSet(ranges);
         const ends = ranges.flatMap(({ first, last }) => [first, last]);
-        for (const octets of [...addresses, ...ends]) {
-          expect(set.has(octets)).toBe(scan(ranges, octets));
-          expect(set.hasText(addressText(octets))).toBe(scan(ranges, octets));
+        for (const bytes of [...addresses, ...ends]) {
+          expect(set.has(bytes)).toBe(scan(ranges, bytes));
+          expect(set.hasText(addressText(bytes))).toBe(scan(ranges, bytes));
         }
       }),
       { numRuns: runs(500) },

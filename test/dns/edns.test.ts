@@ -141,7 +141,7 @@ describe("an option", () => {
     ["000a 0010 01020304050607081112131415161718", "COOKIE: 01020304050607081112131415161718"],
     ["000b 0000", "TCP-KEEPALIVE"],
     ["000b 0002 0019", "TCP-KEEPALIVE: 2.5 s"],
-    ["000c 0003 000000", "PADDING: 3 octets"],
+    ["000c 0003 000000", "PADDING: 3 bytes"],
     ["000f 0002 0016", "EDE: 22 (No Reachable Authority)"],
     ["000f 0005 000f 616473", "EDE: 15 (Blocked): ads"],
     ["000f 0004 000f 6100", "EDE: 15 (Blocked): a"],
@@ -170,14 +170,14 @@ describe("an option", () => {
     const framed = fc.array(fc.tuple(codes, fc.uint8Array({ maxLength: 12 })), { maxLength: 5 });
     fc.assert(
       fc.property(framed, fc.uint8Array({ maxLength: 6 }), (options, tail) => {
-        const octets = Buffer.concat([
+        const bytes = Buffer.concat([
           ...options.flatMap(([code, data]) => [Uint8Array.of(0, code & 255, 0, data.length), data]),
           tail,
         ]);
-        const first = readOptions(octets, 0, octets.length);
+        const first = readOptions(bytes, 0, bytes.length);
         const again = written(first);
         expect(readOptions(again, 0, again.length)).toEqual(first);
-        expect(again.length).toBe(octets.length);
+        expect(again.length).toBe(bytes.length);
       }),
       { numRuns: runs(1000) },
     );

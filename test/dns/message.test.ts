@@ -84,8 +84,8 @@ describe("framing", () => {
 
   test("two OPT records, one in another section, and one with an owner are refused (RFC 6891 §6.1.1)", () => {
     const opt = [0, 0, 41, 4, 0xd0, 0, 0, 0, 0, 0, 0];
-    const withRecord = (octets: number[], countAt: number) => {
-      const result = Buffer.concat([wire, Uint8Array.from(octets)]);
+    const withRecord = (bytes: number[], countAt: number) => {
+      const result = Buffer.concat([wire, Uint8Array.from(bytes)]);
       result.writeUInt16BE(result.readUInt16BE(countAt) + 1, countAt);
       return result;
     };
@@ -131,7 +131,7 @@ describe("data that does not fit its type", () => {
     ["HTTPS", "0001000003000101", /port/],
     ["HTTPS", "00010000040000", /ipv4hint/],
     ["HTTPS", "000100000300020035000100030268", /ascend|cut off/],
-  ])("%s %s is given as octets, with a note", (kind, hex, note) => {
+  ])("%s %s is given as bytes, with a note", (kind, hex, note) => {
     const wire = responseWire({
       answers: zone(`page.example TYPE65280 \\# ${hex.length / 2} ${hex}`, "page.example A 192.0.2.7"),
     });

@@ -49,7 +49,7 @@ describe("the canonical form", () => {
     ["a zero byte", ["a\0b"], ["a", "b"]],
     ["a zero byte at the end", ["a\0"], ["a"]],
     ["a length byte in a label", ["a\x01b"], ["a", "b"]],
-    ["high octets", ["\xe9"], ["\xc9"]],
+    ["high bytes", ["\xe9"], ["\xc9"]],
     ["a high byte and its escape", ["\xe9"], ["\\233"]],
     ["characters 0x40 and 0x60", ["@"], ["`"]],
     ["characters 0x5b and 0x7b", ["["], ["{"]],
@@ -85,8 +85,8 @@ describe("the canonical form", () => {
 
   test.each([
     ["an empty label", ["a", "", "b"]],
-    ["a label of 64 octets", ["x".repeat(64)]],
-    ["256 octets in all", ["x".repeat(63), "x".repeat(63), "x".repeat(63), "x".repeat(62)]],
+    ["a label of 64 bytes", ["x".repeat(64)]],
+    ["256 bytes in all", ["x".repeat(63), "x".repeat(63), "x".repeat(63), "x".repeat(62)]],
   ])("%s is no name", (_, parts) => {
     expect(nameOfLabels(parts)).toBeNull();
   });
@@ -224,9 +224,9 @@ describe("names in messages", () => {
     ["a label type of RFC 6891 §5", [0x41, 0x61, 0]],
     ["the label type 0x80", [0x80, 0]],
     ["no byte at all", []],
-  ])("%s makes no name", (_, octets) => {
-    expect(readName(Uint8Array.from(octets), 0)).toBeNull();
-    expect(plainNameEnd(Uint8Array.from(octets), 0)).toBe(-1);
+  ])("%s makes no name", (_, bytes) => {
+    expect(readName(Uint8Array.from(bytes), 0)).toBeNull();
+    expect(plainNameEnd(Uint8Array.from(bytes), 0)).toBe(-1);
   });
 
   test("two pointers to each other make no name", () => {
@@ -244,19 +244,19 @@ describe("names in messages", () => {
   });
 
   test("on any bytes, reading, checking and measuring agree", () => {
-    const bytes = fc.oneof(
+    const anyBytes = fc.oneof(
       fc.uint8Array({ maxLength: 60 }),
-      fc.array(fc.constantFrom(0, 1, 2, 0x61, 0x62, 0xc0, 4, 6), { maxLength: 60 }).map((octets) => Uint8Array.from(octets)),
+      fc.array(fc.constantFrom(0, 1, 2, 0x61, 0x62, 0xc0, 4, 6), { maxLength: 60 }).map((bytes) => Uint8Array.from(bytes)),
     );
     fc.assert(
-      fc.property(bytes, fc.nat(60), (octets, offset) => {
-        const read = readName(octets, offset);
-        expect(isName(octets, offset)).toBe(read !== null);
-        if (read !== null) expect(nameEnd(octets, offset)).toBeGreaterThan(offset);
-        const plainEnd = plainNameEnd(octets, offset);
+      fc.property(anyBytes, fc.nat(60), (bytes, offset) => {
+        const read = readName(bytes, offset);
+        expect(isName(bytes, offset)).toBe(read !== null);
+        if (read !== null) expect(nameEnd(bytes, offset)).toBeGreaterThan(offset);
+        const plainEnd = plainNameEnd(bytes, offset);
         if (plainEnd >= 0) {
-          expect(plainName(octets, offset, plainEnd)).toBe(read);
-          expect(nameEnd(octets, offset)).toBe(plainEnd);
+          expect(plainName(bytes, offset, plainEnd)).toBe(read);
+          expect(nameEnd(bytes, offset)).toBe(plainEnd);
         }
       }),
       { numRuns: runs(2000) },

@@ -32,8 +32,8 @@ function withOption(option: EdnsOption): Buffer {
 }
 
 /** An ECS option with these bytes. */
-function withSubnet(...octets: number[]): Buffer {
-  return withOption({ code: 8, data: Uint8Array.from(octets) });
+function withSubnet(...bytes: number[]): Buffer {
+  return withOption({ code: 8, data: Uint8Array.from(bytes) });
 }
 
 describe("a plain query", () => {
@@ -120,9 +120,9 @@ describe("FORMERR", () => {
     wire[11] = count;
     return wire;
   };
-  const patched = (at: number, ...octets: number[]) => {
+  const patched = (at: number, ...bytes: number[]) => {
     const wire = Buffer.from(plain);
-    wire.set(octets, at);
+    wire.set(bytes, at);
     return wire;
   };
 
@@ -132,9 +132,9 @@ describe("FORMERR", () => {
     ["a question announced and missing", plain.subarray(0, 12), "unreadable"],
     ["a question cut off", plain.subarray(0, plain.length - 1), "unreadable"],
     ["a compressed name", patched(12, 0xc0, 12), "unreadable"],
-    ["a label of 64 octets", Buffer.from([...plain.subarray(0, 12), 64, ...Buffer.alloc(64, "a"), 0, 0, 1, 0, 1]), "unreadable"],
+    ["a label of 64 bytes", Buffer.from([...plain.subarray(0, 12), 64, ...Buffer.alloc(64, "a"), 0, 0, 1, 0, 1]), "unreadable"],
     [
-      "a name of 256 octets",
+      "a name of 256 bytes",
       Buffer.concat([
         plain.subarray(0, 12),
         ...Array.from({ length: 127 }, () => Buffer.from("\x01a")),
@@ -142,8 +142,8 @@ describe("FORMERR", () => {
       ]),
       "unreadable",
     ],
-    ["octets after the question", Buffer.concat([plain, Uint8Array.of(0)]), "readable"],
-    ["octets after OPT", Buffer.concat([withAdditional(1, opt), Uint8Array.of(0)]), "readable"],
+    ["bytes after the question", Buffer.concat([plain, Uint8Array.of(0)]), "readable"],
+    ["bytes after OPT", Buffer.concat([withAdditional(1, opt), Uint8Array.of(0)]), "readable"],
     ["a record announced and missing", withAdditional(1), "readable"],
     ["an answer announced and missing", patched(7, 1), "readable"],
     ["OPT cut off", withAdditional(1, opt.subarray(0, -1)), "readable"],
@@ -161,13 +161,13 @@ describe("FORMERR", () => {
     ["class NONE", wireOf({ questions: [{ ...question("a"), class: CLASS.NONE }] }), "readable"],
     ["a subnet of an unknown family", withSubnet(0, 3, 24, 0, 192, 0, 2), "readable"],
     ["a subnet of no family with an address", withSubnet(0, 0, 24, 0, 192, 0, 2), "readable"],
-    ["a subnet with octets beyond its prefix", withSubnet(0, 1, 24, 0, 192, 0, 2, 7), "readable"],
+    ["a subnet with bytes beyond its prefix", withSubnet(0, 1, 24, 0, 192, 0, 2, 7), "readable"],
     ["a subnet with bits beyond its prefix", withSubnet(0, 1, 20, 0, 192, 0, 1), "readable"],
     ["a subnet shorter than its prefix", withSubnet(0, 1, 24, 0, 192, 0), "readable"],
     ["an IPv4 subnet of 33 bits", withSubnet(0, 1, 33, 0, 192, 0, 2, 1, 0), "readable"],
     ["an IPv6 subnet of 129 bits", withSubnet(0, 2, 129, 0, ...Buffer.alloc(17)), "readable"],
     ["a subnet with a scope beyond its family", withSubnet(0, 1, 24, 33, 192, 0, 2), "readable"],
-    ["a subnet of three octets", withSubnet(0, 1, 0), "readable"],
+    ["a subnet of three bytes", withSubnet(0, 1, 0), "readable"],
   ])("%s", (_, wire, questionState) => {
     const rejection = rejected(wire);
     expect(rejection).toMatchObject({ rejected: RCODE.FORMERR, id: 0x1234, opcode: OPCODE.QUERY, recursionDesired: true });
@@ -181,8 +181,8 @@ describe("subnets that are well formed", () => {
     [[0, 1, 32, 0, 192, 0, 2, 7], { family: 1, sourcePrefix: 32, prefixHex: "c0000207" }],
     [[0, 1, 25, 0, 192, 0, 2, 128], { family: 1, sourcePrefix: 25, prefixHex: "c0000280" }],
     [[0, 2, 56, 0, 32, 1, 13, 184, 0, 0, 1], { family: 2, sourcePrefix: 56, prefixHex: "20010db8000001" }],
-  ])("%j", (octets, subnet) => {
-    expect(accepted(withSubnet(...octets)).clientSubnet).toEqual({ scopePrefix: 0, ...subnet });
+  ])("%j", (bytes, subnet) => {
+    expect(accepted(withSubnet(...bytes)).clientSubnet).toEqual({ scopePrefix: 0, ...subnet });
   });
 
   test("family 0 means no subnet", () => {

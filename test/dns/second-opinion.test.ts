@@ -27,7 +27,7 @@ const types = fc
   .map((all) => all.sort((a, b) => a - b));
 
 /** The bytes of any view, so that Buffers and Uint8Arrays compare. */
-const octets = (view: Uint8Array) => Buffer.from(view);
+const bufferOf = (view: Uint8Array) => Buffer.from(view);
 
 interface Pair {
   readonly ours: Rdata;
@@ -84,18 +84,18 @@ const pairs: Record<string, fc.Arbitrary<Pair>> = {
     })),
   DS: fc.record({ keyTag: uint16, algorithm: uint8, digestType: uint8, digest: bytes }).map((data) => ({
     ours: { kind: "DS", ...data },
-    theirs: { ...data, digest: octets(data.digest) },
+    theirs: { ...data, digest: bufferOf(data.digest) },
   })),
   DNSKEY: fc.record({ flags: uint16, algorithm: uint8, key: bytes }).map((data) => ({
     ours: { kind: "DNSKEY", protocol: 3, ...data },
-    theirs: { ...data, key: octets(data.key) },
+    theirs: { ...data, key: bufferOf(data.key) },
   })),
   RRSIG: fc
     .record({ algorithm: uint8, labels: uint8, expiration: uint32, inception: uint32, keyTag: uint16 })
     .chain((fixed) => fc.tuple(fc.constant(fixed), uint32, host, bytes))
     .map(([fixed, ttl, signer, signature]) => ({
       ours: { kind: "RRSIG", covered: TYPE.A, ...fixed, originalTtlSeconds: ttl, signer, signature },
-      theirs: { typeCovered: "A", ...fixed, originalTTL: ttl, signersName: nameText(signer), signature: octets(signature) },
+      theirs: { typeCovered: "A", ...fixed, originalTTL: ttl, signersName: nameText(signer), signature: bufferOf(signature) },
     })),
   NSEC: fc.tuple(host, types).map(([next, all]) => ({
     ours: { kind: "NSEC", next, types: all },
@@ -107,8 +107,8 @@ const pairs: Record<string, fc.Arbitrary<Pair>> = {
       algorithm: data.algorithm,
       flags: data.flags,
       iterations: data.iterations,
-      salt: octets(data.salt),
-      nextDomain: octets(data.next),
+      salt: bufferOf(data.salt),
+      nextDomain: bufferOf(data.next),
       rrtypes: data.types.map(typeName),
     },
   })),
@@ -118,12 +118,12 @@ const pairs: Record<string, fc.Arbitrary<Pair>> = {
       usage: data.usage,
       selector: data.selector,
       matchingType: data.matching,
-      certificate: octets(data.certificate),
+      certificate: bufferOf(data.certificate),
     },
   })),
   SSHFP: fc.uint8Array({ minLength: 20, maxLength: 20 }).map((fingerprint) => ({
     ours: { kind: "SSHFP", algorithm: 4, fingerprintType: 1, fingerprint },
-    theirs: { algorithm: 4, hash: 1, fingerprint: octets(fingerprint).toString("hex").toUpperCase() },
+    theirs: { algorithm: 4, hash: 1, fingerprint: bufferOf(fingerprint).toString("hex").toUpperCase() },
   })),
 };
 
@@ -184,7 +184,7 @@ function structuredCloneOf(value: unknown): unknown {
 test("IPv6 addresses are the same bytes to both", () => {
   fc.assert(
     fc.property(fc.uint8Array({ minLength: 16, maxLength: 16 }), (address) => {
-      const hex = octets(address).toString("hex");
+      const hex = bufferOf(address).toString("hex");
       const wire = responseWire({
         answers: [{ owner: nameOf("a"), type: TYPE.AAAA, class: 1, ttlSeconds: 0, data: dataOf(hex) }],
       });

@@ -98,7 +98,7 @@ describe("a value that breaks its format makes the whole record opaque", () => {
     ["an empty protocol", "0001 0004 02683200", /empty or cut off/],
     ["a protocol cut off", "0001 0003 036832", /empty or cut off/],
     ["no-default-alpn with a value", "0002 0001 61", /may be none/],
-    ["port without value", "0003 0000", /two octets/],
+    ["port without value", "0003 0000", /two bytes/],
     ["ipv4hint without value", "0004 0000", /list of addresses/],
     ["ech without value", "0005 0000", /empty/],
     ["ipv6hint cut off", "0006 0004 c0000201", /list of addresses/],

@@ -337,8 +337,8 @@ describe("gfwlist", () => {
 /** A protobuf field of bytes or of a number. */
 function field(number: number, value: string | Buffer | number): Buffer {
   if (typeof value === "number") return Buffer.from([number << 3, value]);
-  const octets = Buffer.from(value);
-  return Buffer.concat([Buffer.from([(number << 3) | 2, (octets.length & 0x7f) | 0x80, octets.length >> 7]), octets]);
+  const bytes = Buffer.from(value);
+  return Buffer.concat([Buffer.from([(number << 3) | 2, (bytes.length & 0x7f) | 0x80, bytes.length >> 7]), bytes]);
 }
 
 function domain(type: number, value: string, ...attributes: readonly string[]): Buffer {

@@ -36,9 +36,9 @@ const mutated = fc
     }, sample),
   );
 const anyBytes = fc.oneof(
-  fc.uint8Array({ maxLength: 200 }).map((octets) => Buffer.from(octets)),
+  fc.uint8Array({ maxLength: 200 }).map((bytes) => Buffer.from(bytes)),
   fc.string({ maxLength: 200 }).map((text) => Buffer.from(text)),
-  fc.uint8Array({ maxLength: 200 }).map((octets) => Buffer.concat([Buffer.from([0x0a]), octets])),
+  fc.uint8Array({ maxLength: 200 }).map((bytes) => Buffer.concat([Buffer.from([0x0a]), bytes])),
   mutated,
 );
 const category = fc.constantFrom(null, "cn", "cn@ads", "@cn", ...TEXT_FORMATS);

@@ -93,11 +93,11 @@ describeWithData("address files", () => {
     text(file)
       .split("\n")
       .filter((line) => /^[0-9a-f]/.test(line));
-  const wide = (octets: Uint8Array) => BigInt(`0x${Buffer.from(octets).toString("hex")}`);
+  const wide = (bytes: Uint8Array) => BigInt(`0x${Buffer.from(bytes).toString("hex")}`);
 
-  function addressCount(set: AddressSet, octets: number): bigint {
+  function addressCount(set: AddressSet, bytes: number): bigint {
     let count = 0n;
-    for (const { first, last } of set.ranges()) if (first.length === octets) count += wide(last) - wide(first) + 1n;
+    for (const { first, last } of set.ranges()) if (first.length === bytes) count += wide(last) - wide(first) + 1n;
     return count;
   }
 
@@ -139,7 +139,7 @@ interface Rule {
 }
 
 /** A second reader of .dat files: slices every field out of its message and knows lengths up to 2^28. */
-function* fields(message: Buffer): Generator<readonly [field: number, value: number, octets: Buffer]> {
+function* fields(message: Buffer): Generator<readonly [field: number, value: number, bytes: Buffer]> {
   let rest = message;
   const varint = () => {
     const length = rest.findIndex((byte) => byte < 0x80) + 1;

@@ -87,8 +87,8 @@ describe("work in slices", () => {
   });
 
   test("is how long categories of a .dat file are read", () => {
-    const field = (number: number, octets: Buffer) =>
-      Buffer.concat([Buffer.from([number * 8 + 2, ...varint(octets.length)]), octets]);
+    const field = (number: number, bytes: Buffer) =>
+      Buffer.concat([Buffer.from([number * 8 + 2, ...varint(bytes.length)]), bytes]);
     const domain = (name: string) => field(2, Buffer.concat([Buffer.from([8, 2]), field(2, Buffer.from(name))]));
     const site = Buffer.concat([field(1, Buffer.from("CN")), ...lines.slice(0, 3 * SLICE_ENTRIES).map(domain)]);
     const { work, builder } = readingOf(field(1, site), "cn");

@@ -27,7 +27,7 @@ describe("a record in full", () => {
     expect(recordDetails(made)).toEqual([
       `2026-11-21 21:03:11.482  www.taobao.com HTTPS  (${id})`,
       "  asked by  192.168.88.20, client id tv, over DoH (HTTP/2 POST)",
-      "  answered  NOERROR, 109 octets, after 7.31 ms",
+      "  answered  NOERROR, 109 bytes, after 7.31 ms",
       "  from      upstream",
       "  rule      split (cn:4711)",
       "  upstream  domestic udp://223.5.5.5",

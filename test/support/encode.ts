@@ -265,7 +265,7 @@ export class WireWriter {
   #claim(length: number): number {
     const start = this.#length;
     const end = start + length;
-    if (end > MAX_MESSAGE_BYTES) throw new RangeError(`a message may have ${MAX_MESSAGE_BYTES} octets at most`);
+    if (end > MAX_MESSAGE_BYTES) throw new RangeError(`a message may have ${MAX_MESSAGE_BYTES} bytes at most`);
     if (end > this.#wire.length) {
       const larger = Buffer.alloc(Math.max(end, this.#wire.length * 2));
       larger.set(this.#wire.subarray(0, start));

@@ -50,10 +50,10 @@ function ednsOf(udpPayloadBytes: number, { do: dnssecOk = false, subnet }: AskOp
 /** From a network, or from an address with prefix 0. */
 export function subnetOf(text: string): ClientSubnet {
   const [address = "", prefix = ""] = text.split("/");
-  const octets = addressFromText(address);
-  if (octets === null) throw new Error(`${text} is no network`);
-  const prefixHex = Buffer.from(octets.subarray(0, Math.ceil(Number(prefix) / 8))).toString("hex");
-  return { family: octets.length === 4 ? 1 : 2, sourcePrefix: Number(prefix), scopePrefix: 0, prefixHex };
+  const bytes = addressFromText(address);
+  if (bytes === null) throw new Error(`${text} is no network`);
+  const prefixHex = Buffer.from(bytes.subarray(0, Math.ceil(Number(prefix) / 8))).toString("hex");
+  return { family: bytes.length === 4 ? 1 : 2, sourcePrefix: Number(prefix), scopePrefix: 0, prefixHex };
 }
 
 // Names are stored in lower case; the wire bytes of a plain name are those of its text, shifted by one.

@@ -161,7 +161,7 @@ export const queryRecordSchema = namedObject("QueryRecord", "One query, however 
   attempts: Type.Array(attemptSchema.ref, { description: "Every server that was asked, in order." }),
   negativeTtl: nullable(Type.Integer({ minimum: 0, description: "For how many seconds this negative answer may be held." })),
   durationUs: Type.Number({ minimum: 0, description: "From the message read to the reply made, in microseconds." }),
-  size: Type.Integer({ minimum: 0, description: "Of the reply, in octets; 0: nothing was sent." }),
+  size: Type.Integer({ minimum: 0, description: "Of the reply, in bytes; 0: nothing was sent." }),
   ede: Type.Array(Type.String(), {
     description: "Extended DNS errors as sent (RFC 8914).",
     examples: [["15 blocked: rule ads"]],

@@ -85,7 +85,7 @@ describe.each(["h1", "h2"] as const)("a request over %s", (version) => {
     [1_000_000, false],
   ])("answered with %i bytes: read to the end %s", async (length, isRead) => {
     const { upstream } = await site(way(version), () => ({ kind: "raw", message: new Uint8Array(length) }));
-    const detail = isRead ? /answers another question/ : /octets|size/i;
+    const detail = isRead ? /answers another question/ : /bytes|size/i;
     await expect(upstream.exchange(question, errand())).rejects.toMatchObject({
       failure: "malformed",
       message: expect.stringMatching(detail),

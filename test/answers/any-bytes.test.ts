@@ -8,7 +8,7 @@ import { honest } from "../support/zone-script.ts";
 const good = queryWire("Page.Example", "A", { do: true });
 
 /** Bytes of any kind, and queries with some bytes changed, added or cut off. */
-const octets = fc.oneof(
+const bytes = fc.oneof(
   fc.uint8Array({ maxLength: 80 }),
   fc
     .record({
@@ -26,7 +26,7 @@ const octets = fc.oneof(
 test("any bytes get a readable reply with their id, or 400 where they are no question; and the server goes on", async () => {
   const site = await siteWith({ upstreams: { main: honest("page.example A 192.0.2.7") } });
   await fc.assert(
-    fc.asyncProperty(octets, async (message) => {
+    fc.asyncProperty(bytes, async (message) => {
       const isQuestion = message.length >= 12 && ((message[2] ?? 0) & 0x80) === 0;
       const outcome = await site.send(message, "doh").catch((error: unknown) => error);
       if (!isQuestion) {
