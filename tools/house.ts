@@ -5,6 +5,7 @@
  * - A room imports only the rooms of its row, `lib/`, and the types of any `options.ts`.
  * - Two rooms never export the same name, option types aside: one name, one thing.
  * - The dashboard, `web/`, takes of `src/` the types of the API and of its sentences, and one function: what came of a query, in a word.
+ * - The door of a room names every file of the room, so that a reader who begins there finds the rest.
  * - No file is longer than 700 lines.
  */
 
@@ -74,6 +75,33 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   lib: [],
 };
 
+/** The file of each room that is read first. `lib/` has none: its files have nothing to do with each other. */
+export const DOORS: Readonly<Record<string, readonly string[]>> = {
+  cli: ["run.ts"],
+  app: ["app.ts"],
+  control: ["control.ts"],
+  server: ["pipeline.ts"],
+  import: ["import.ts"],
+  admin: ["server.ts"],
+  config: ["load.ts"],
+  stats: ["metrics.ts"],
+  resolve: ["resolve.ts"],
+  rules: ["decider.ts"],
+  listen: ["listeners.ts"],
+  replies: ["table.ts"],
+  lists: ["load.ts"],
+  hosts: ["table.ts"],
+  access: ["access.ts"],
+  cache: ["answer-cache.ts"],
+  answers: ["render.ts"],
+  routeros: ["script.ts", "router-link.ts"],
+  devices: ["device-names.ts"],
+  ddns: ["update.ts"],
+  upstreams: ["upstream.ts"],
+  log: ["query-log.ts"],
+  dns: ["wire.ts"],
+};
+
 const MAX_LINES = 700;
 
 /** Imports, exports from elsewhere, and imports at run time. */
@@ -95,6 +123,7 @@ export function findBreaches(root: string): readonly string[] {
     ...files.flatMap(importFaults),
     ...files.flatMap((file) => lengthFaults(file, "src")),
     ...nameFaults(files),
+    ...doorFaults(files),
     ...page.flatMap(webFaults),
     ...page.flatMap((file) => lengthFaults(file, "web")),
   ];
@@ -156,6 +185,24 @@ function webFaults({ path, text }: SourceFile): readonly string[] {
 function lengthFaults({ path, text }: SourceFile, folder: string): readonly string[] {
   const lines = text.split("\n").length - 1;
   return lines > MAX_LINES ? [`${folder}/${path}: ${lines} lines, at most ${MAX_LINES}`] : [];
+}
+
+function doorFaults(files: readonly SourceFile[]): readonly string[] {
+  return Object.entries(DOORS).flatMap(([room, doors]) => {
+    const paths = doors.map((door) => `${room}/${door}`);
+    const texts = files.filter(({ path }) => paths.includes(path)).map(({ text }) => text);
+    if (texts.length === 0) return [];
+    // Files in folders of the room are found by their folder, and every section of the configuration has its `options.ts`.
+    const unnamed = files.filter(({ path }) => {
+      const [folder, name = "", deeper] = path.split("/");
+      return folder === room && deeper === undefined && name !== "options.ts" && !paths.includes(path) && !hasName(texts, name);
+    });
+    return unnamed.map(({ path }) => `src/${path}: the door of the room, src/${paths.join(" or src/")}, does not name it`);
+  });
+}
+
+function hasName(texts: readonly string[], name: string): boolean {
+  return texts.some((text) => new RegExp(`(?<![\\w-])${name.replace(".", "\\.")}`).test(text));
 }
 
 function nameFaults(sources: readonly SourceFile[]): readonly string[] {

@@ -2,7 +2,7 @@
  * The admin API: queries, statistics, explanations, hosts, cache, configuration, health and metrics over HTTP. `control/` opens it and answers
  * its calls.
  *
- * Read `control.ts` (what the API may see and do), `create-api.ts` (how a request passes), `guards.ts` (who may call), `problem.ts` (how a call is
+ * Read `control.ts` (what the API may see and do), `create-api.ts` (how a request passes), `guards.ts` (who may call) with `session.ts` (the cookie of the page), `problem.ts` (how a call is
  * refused), one of `routes/`, `schemas/` (every field, once), `openapi.ts` (the document), `stream.ts` (live records), `page.ts` (the dashboard's files).
  */
 

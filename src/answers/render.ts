@@ -8,7 +8,7 @@ import type { TtlLimits } from "./options.ts";
 
 /**
  * Shapes replies, section `answers`: `server/pipeline.ts` calls `render` for every reply, and `resolve/` makes and edits answers with `negative.ts`
- * (answers without records) and `svcb.ts` (SVCB and HTTPS records).
+ * (answers without records), `svcb.ts` (SVCB and HTTPS records) and `replace.ts` (addresses that a rule gives instead).
  */
 
 /** What `render` does with the TTLs of an answer. */

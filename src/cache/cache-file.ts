@@ -88,7 +88,7 @@ const RECORD = { checksumAt: 0, storedAt: 4, keyLengthAt: 12, wireLengthAt: 14, 
 const CHUNK_BYTES = 256 * 1024;
 const RECORDS_PER_TURN = 500;
 
-/** Larger than any sensible cache. */
+/** A larger file is not read: no sensible cache is that large. */
 const MAX_FILE_BYTES = 1024 ** 3;
 
 async function writeRecords(file: FileHandle, cache: AnswerCache, routes: RouteMarks): Promise<number> {

@@ -1,3 +1,12 @@
+/**
+ * The command line: one file a command, which also says how the command is used. `main.ts` calls `run`.
+ *
+ * Read `invocation.ts` (options, exit codes, what a command is), then the file of a command. Several commands use `api-client.ts` (calls a running server),
+ * `stored-log.ts` (reads the log of a server that does not run) and `record-table.ts` (records as lines). `serve.ts` has `greeting.ts` and
+ * `supervisor.ts` (systemd), `service.ts` has `service-configuration.ts`, `shadow.ts` has `shadow-differences.ts`, and `demo.ts` has `demo-house.ts`,
+ * `demo-internet.ts` and `demo-certificate.ts`.
+ */
+
 import { closest } from "../lib/text.ts";
 import { version } from "../lib/version.ts";
 import { type Command, EXIT, parseOptions, type Terminal, UsageError } from "./invocation.ts";
@@ -21,7 +30,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
 };
 
 /**
- * Runs one command line (without the program's name). Called by `main.ts`. Read `invocation.ts` next, then the file of a command.
+ * Runs one command line (without the program's name).
  * @returns the exit code. A fault of the user never throws.
  */
 export async function run(argv: readonly string[], terminal: Terminal): Promise<number> {

@@ -5,7 +5,8 @@
 //   file.ts        the whole file: its sections, the checks between them, the schema for editors
 //   shape.ts       what may stand at one place; a shape is a schema and a reader at once (values.ts, units.ts, server.ts: shapes of single values)
 //   reading.ts     places in the file, and the problems that are found
-//   listen.ts, upstreams.ts, lists.ts, rules.ts, answers.ts, hosts.ts, sections.ts (all small ones)    one section each: shape, options, checks
+//   listen.ts, upstreams.ts, lists.ts, rules.ts (when.ts: hours and moments), answers.ts, hosts.ts, sections.ts (all small ones)    one section each:
+//                  shape, options, checks
 
 import { isUtf8 } from "node:buffer";
 import { readFileSync, statSync } from "node:fs";

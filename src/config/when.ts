@@ -88,7 +88,7 @@ export const whenShape: Shape<WhenOptions> = refine(whenMap, ({ from, to, days, 
   };
 });
 
-/** A moment in milliseconds since 1970; without a zone it is one of this machine. */
+/** A moment, in milliseconds since 1970. A text without a zone means the zone of this machine. */
 export const moment = text({
   expected: "a moment such as `2026-11-29T21:30`",
   examples: ["2026-11-29T21:30", "2026-11-29T21:30+08:00"],

@@ -4,7 +4,8 @@
  * Read `administration.ts` (opens the API), this file, `views.ts` (what the API shows, without secrets), `explain.ts` with `explain-live.ts` and
  * `explain-summary.ts`, `health.ts` (how everything is doing, and since when), `problems.ts` (what goes wrong, and what may mend it),
  * `edits.ts` with `edit-yaml.ts` and `config-secrets.ts` (edits of the file), `config-history.ts` (texts that served), `drafts.ts` (in a thread: `draft-thread.ts`), `what-if.ts`, `history.ts` with `version-files.ts` (past versions), `hosts.ts`,
- * `client-setup.ts`, `router.ts` (checks the router), `state-watch.ts` (tells pages what has changed). Every query passes `recorder.ts` (counts and records it) and `records.ts` (writes the entry); `query-source.ts` reads the log.
+ * `client-setup.ts`, `router.ts` (checks the router), `state-watch.ts` (tells pages what has changed). Every query passes `recorder.ts` (counts and records it) and `records.ts` (writes the entry), and
+ * `replies.ts` decides which replies may be repeated; `query-source.ts` reads the log.
  */
 
 import {

@@ -30,7 +30,7 @@ export function querySourceOf({ queryLog, recorder, policyOf, sideOf }: QuerySou
     follow: (filter, listener, perSecond) => recorder.feed.followers.add(filter, listener, perSecond),
     summary: (request) => withLog(queryLog().summary({ ...request, sideOf: sideOf() })),
     volume: (request) => withLog(queryLog().volume(request)),
-    // Queries are also lost where the feed has no room.
+    // The recorder also drops a query when the feed has no room for its entry.
     status() {
       const status = queryLog().status();
       return { ...status, dropped: status.dropped + recorder.counters.recordsDropped };

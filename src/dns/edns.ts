@@ -216,7 +216,7 @@ export function optionText({ code, data }: EdnsOption): string {
   return format?.(data) ?? `OPT=${code}: ${hexText(data)}${format === undefined ? "" : " (malformed)"}`;
 }
 
-/** The text of each known option; null where the data do not fit the code. */
+/** Writes the data of each known option as text; null where the data have not the form that the code asks for. */
 const optionFormats = new Map<number, (data: Uint8Array) => string | null>([
   // RFC 5001.
   [OPTION.NSID, (data) => `NSID: ${hexText(data)} ("${printable(Buffer.from(data).toString(), escapeCharacter)}")`],

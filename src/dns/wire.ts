@@ -2,8 +2,9 @@ import { type Name, nameEnd, plainName, plainNameEnd, ROOT, readName } from "./n
 
 /**
  * Bytes of DNS messages: numbers, framing in streams, and a reader and a writer for record data. This is the door of `dns/`: read it first, then `name.ts`,
- * `query.ts` (questions, on the path of every query), `answer.ts` (answers, on that path too), `edns.ts`. `message.ts`, `rdata.ts`, `svcb.ts` and `text.ts`
- * take whole messages apart, for display and for edits.
+ * `query.ts` (questions, on the path of every query), `answer.ts` (answers, on that path too) with `chain.ts` (records that do not belong to the answer),
+ * `edns.ts`, `address.ts` (addresses and sets of them), `types.ts` (numbers of types, classes and rcodes), `hashed-map.ts` (a map by names). `message.ts`, `rdata.ts`,
+ * `svcb.ts` and `text.ts` take whole messages apart, for display and for edits; `rebuild.ts` puts them together again.
  */
 
 /** Unsigned numbers in network order. Bytes beyond the end count as zero: callers check lengths first. */

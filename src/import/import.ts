@@ -2,7 +2,8 @@
  * Makes a fenliu.yaml of another server's configuration. `fenliu import` calls this room.
  *
  * Read `model.ts` first: it says what all sources have in common. A reader, one folder a source, makes a `Meaning` of its files (`source.ts`,
- * `servers.ts`, `lists.ts` and `hosts.ts` help it); `lower.ts` and `write.ts` make the configuration of it; `report.ts` prints what became of each statement.
+ * `servers.ts`, `lists.ts` and `hosts.ts` help it); `lower.ts` (with `patterns.ts`, `longest.ts` and `simplify.ts`) and `write.ts` (with `parts.ts`) make the
+ * configuration of it; `report.ts` prints what became of each statement.
  * A new source is one more reader in the table below.
  */
 import { existsSync, statSync } from "node:fs";

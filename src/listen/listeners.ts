@@ -2,8 +2,10 @@
  * The listeners for DNS: bytes from sockets to the `Handler`, and its replies back. `app/` opens them, one set for each configuration of
  * section `listen`; the API has a server of its own (`admin/`).
  *
- * Reading order: `types.ts`; here; `udp.ts` (a query at a time, anywhere); `udp-batch.ts` with `udp-thread.ts` and `socket-calls.ts` (a thread that repeats replies, on Linux); `tcp.ts` (accept, PROXY header) with `connection-table.ts` (all open connections), then what serves an
- * accepted connection: `tls.ts` (with `certificate.ts`), `dns-stream.ts` (DNS over TCP and TLS), `doh.ts` and `body.ts` (DoH of any HTTP version) under `http1.ts` and `http2-connection.ts`;
+ * Reading order: `types.ts`; here; `udp.ts` (a query at a time, anywhere); `udp-batch.ts` with `udp-thread.ts`, `udp-ring.ts`, `socket-calls.ts` and
+ * `socket-self-test.ts` (a thread that repeats replies, on Linux); `tcp.ts` (accept, PROXY header) with `connection-table.ts` (all open connections), then what serves an
+ * accepted connection: `tls.ts` (with `certificate.ts`), `dns-stream.ts` (DNS over TCP and TLS), `doh.ts` and `body.ts` (DoH of any HTTP version) under `http1.ts` (with `http1-connection.ts` and
+ * `http1-request.ts`) and `http2-connection.ts`;
  * `http2/` is HTTP/2 itself, `session.ts` first. `client-address.ts` finds out who asks.
  */
 import type { Socket } from "node:net";

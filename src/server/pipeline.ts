@@ -6,7 +6,7 @@
  *
  * - `query-event.ts`: what observers are told about every query
  * - `state.ts`: the immutable state that answers, how it is built and how a reload hands it over
- * - `policy.ts`: lists, hosts and rules of a state; `preflight.ts`: why a configuration is refused
+ * - `policy.ts`: lists, hosts and rules of a state; `pauses.ts`: rules that are passed over for a while; `preflight.ts`: why a configuration is refused
  * - `host-overrides.ts`: names set through the API; `autosave.ts`: files written now and then; `json-api.ts`: DNS as JSON
  */
 

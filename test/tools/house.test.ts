@@ -1,8 +1,8 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
-import { findBreaches } from "../../tools/house.ts";
+import { DOORS, findBreaches } from "../../tools/house.ts";
 
 /** What the check of the house says of a tree that has these files below `src`. */
 function check(files: Readonly<Record<string, string>>): string {
@@ -79,6 +79,23 @@ test("the check refuses a name that two rooms export, and a file of more than 70
   });
   expect(said).toContain("twin is exported by src/dns/a.ts and src/log/b.ts");
   expect(said).toContain("src/dns/long.ts: 701 lines");
+});
+
+test("the check refuses a file that the door of its room does not name", () => {
+  const files = { "dns/wire.ts": "// Read `name.ts` next.\n", "dns/name.ts": "", "dns/lost.ts": "", "dns/options.ts": "" };
+  expect(check(files)).toBe("src/dns/lost.ts: the door of the room, src/dns/wire.ts, does not name it");
+});
+
+test("every room has its door, and docs/architecture.md names it", () => {
+  const rooms = readdirSync("src", { withFileTypes: true }).filter((entry) => entry.isDirectory() && entry.name !== "lib");
+  const table = readFileSync("docs/architecture.md", "utf8").split("## The rooms")[1] ?? "";
+  for (const { name } of rooms) {
+    const row = table.split("\n").find((line) => line.startsWith("|") && line.includes(`\`${name}/\``)) ?? "";
+    for (const door of DOORS[name] ?? ["no door"]) {
+      expect(existsSync(`src/${name}/${door}`), `${name}/${door}`).toBe(true);
+      expect(row).toContain(`\`${door}\``);
+    }
+  }
 });
 
 test("the check refuses in the dashboard what would take the server into the browser", () => {
