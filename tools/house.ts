@@ -5,6 +5,7 @@
  * - A room imports only the rooms of its row, `lib/`, and the types of any `options.ts`.
  * - Two rooms never export the same name, option types aside: one name, one thing.
  * - The dashboard, `web/`, takes of `src/` the types of the API and of its sentences, and one function: what came of a query, in a word.
+ * - Words that gave way to those of the field do not come back.
  * - The door of a room names every file of the room, so that a reader who begins there finds the rest.
  * - No file is longer than 700 lines.
  */
@@ -102,6 +103,31 @@ export const DOORS: Readonly<Record<string, readonly string[]>> = {
   dns: ["wire.ts"],
 };
 
+/** Words that were replaced, and by what: one word for one thing. */
+const FORMER_WORDS: Readonly<Record<string, string>> = {
+  octet: "byte",
+  octets: "bytes",
+  Noted: "QueryEvent",
+  errand: "ExchangeOptions",
+  Flights: "SingleFlight",
+  Rechecks: "RefreshThrottle",
+  isGuess: "tentative",
+  promisedUntil: "advertisedUntil",
+  troubledAt: "lastRefreshFailureAt",
+  judgedBy: "filterFingerprint",
+  Soundings: "BackgroundQueries",
+  Underway: "PendingRequests",
+  AddressBook: "ServerAddresses",
+  LeakGuard: "RouteGuard",
+  ForgeryWatch: "SpoofDetector",
+  Outbox: "FrameOutput",
+  NeverRules: "EgressPolicy",
+  putAside: "quarantine",
+  BelievedTime: "TrustedClock",
+  Exposition: "PrometheusWriter",
+  StreamSlots: "StreamLimiter",
+};
+
 const MAX_LINES = 700;
 
 /** Imports, exports from elsewhere, and imports at run time. */
@@ -124,6 +150,7 @@ export function findBreaches(root: string): readonly string[] {
     ...files.flatMap((file) => lengthFaults(file, "src")),
     ...nameFaults(files),
     ...doorFaults(files),
+    ...files.flatMap(wordFaults),
     ...page.flatMap(webFaults),
     ...page.flatMap((file) => lengthFaults(file, "web")),
   ];
@@ -185,6 +212,12 @@ function webFaults({ path, text }: SourceFile): readonly string[] {
 function lengthFaults({ path, text }: SourceFile, folder: string): readonly string[] {
   const lines = text.split("\n").length - 1;
   return lines > MAX_LINES ? [`${folder}/${path}: ${lines} lines, at most ${MAX_LINES}`] : [];
+}
+
+function wordFaults({ path, text }: SourceFile): readonly string[] {
+  return Object.entries(FORMER_WORDS)
+    .filter(([word]) => new RegExp(`\\b${word}\\b`).test(text))
+    .map(([word, successor]) => `src/${path}: ${word} is called ${successor}`);
 }
 
 function doorFaults(files: readonly SourceFile[]): readonly string[] {

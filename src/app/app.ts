@@ -406,7 +406,7 @@ export class App implements Serving {
 
   async #closeParts(graceMs?: number): Promise<void> {
     for (const { timer } of this.#pauses) timer.cancel();
-    await inTurn([
+    await runInOrder([
       async () => await this.#listRefresher?.close(),
       async () => await this.#listeners?.close(graceMs),
       async () => this.#names?.close(),
@@ -443,7 +443,7 @@ function opened<Part>(part: Part | null): Part {
 }
 
 /** Runs every step, also after one that failed. @throws the first failure. */
-async function inTurn(steps: readonly (() => Promise<void>)[]): Promise<void> {
+async function runInOrder(steps: readonly (() => Promise<void>)[]): Promise<void> {
   const failures: unknown[] = [];
   for (const step of steps) await step().catch((error: unknown) => failures.push(error));
   if (failures.length > 0) throw failures[0];

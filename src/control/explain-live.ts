@@ -109,9 +109,9 @@ function cachedAnswers(
     .map((inspected) => cachedAnswer(inspected, terms));
 }
 
-function explainedVerdict({ clock }: Resolver, { side, finding, type, foundAtMs }: Verdict): ExplainedVerdict {
+function explainedVerdict({ clock }: Resolver, { side, classification, type, foundAtMs }: Verdict): ExplainedVerdict {
   const ageSeconds = Math.max(0, Math.floor((clock.now() - foundAtMs) / 1000));
-  return { side, near: finding, type: typeName(type), ageSeconds };
+  return { side, near: classification, type: typeName(type), ageSeconds };
 }
 
 /** The group that answers; null = a comparison must query both groups first (see `resolve/compare.ts`). */

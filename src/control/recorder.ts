@@ -101,13 +101,13 @@ export class QueryRecorder implements QueryObserver {
     this.#counters.groups.use(upstreams.groups.map(({ name }) => name));
   }
 
-  observe(noted: QueryEvent): void {
-    this.#counters.count(noted, rcodeSent(noted), noted.resolution === null ? undecidedEnding(noted) : null);
+  observe(event: QueryEvent): void {
+    this.#counters.count(event, rcodeSent(event), event.resolution === null ? undecidedEnding(event) : null);
     if (!this.#isWanted()) return;
     try {
-      if (isExcludedFromLog(noted)) return;
-      if (noted.endedMs - this.#offsetAtMs > CLOCK_MS) this.#readClocks(noted.endedMs);
-      if (this.#writer.write(noted, this.#terms)) this.feed.published();
+      if (isExcludedFromLog(event)) return;
+      if (event.endedMs - this.#offsetAtMs > CLOCK_MS) this.#readClocks(event.endedMs);
+      if (this.#writer.write(event, this.#terms)) this.feed.published();
       else this.#counters.recordsDropped++;
     } catch (error) {
       // A bug, in what nobody waits for: one record is worth less than the answer.

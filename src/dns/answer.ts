@@ -93,13 +93,13 @@ export function indexAnswer(message: Uint8Array): Answer | null {
   const questionEnd = responseQuestionEnd(message);
   if (questionEnd < 0) return null;
   const places = recordPlaces(message, questionEnd);
-  if (places === null) return cutShort(message, questionEnd);
+  if (places === null) return indexTruncated(message, questionEnd);
   let answerRecords = 0;
   let lowestTtlSeconds: number | null = null;
   let additionalOffset: number | null = null;
   let signed = false;
   for (const { section, owner, type, ttl } of places) {
-    if (!isName(message, owner)) return cutShort(message, questionEnd);
+    if (!isName(message, owner)) return indexTruncated(message, questionEnd);
     if (section === "answer") {
       answerRecords++;
       lowestTtlSeconds = Math.min(lowestTtlSeconds ?? Number.POSITIVE_INFINITY, ttlAt(message, ttl));
@@ -227,7 +227,7 @@ function withoutTrailingOpt(message: Uint8Array, opt: RecordPlace): Uint8Array {
 }
 
 // Some servers cut a long answer at the limit without changing the counts. TC is enough to know: it makes us ask again over a stream.
-function cutShort(message: Uint8Array, questionEnd: number): Answer | null {
+function indexTruncated(message: Uint8Array, questionEnd: number): Answer | null {
   if ((uint16(message, 2) & HEADER_FLAG.TC) === 0) return null;
   const shortened = copyOf(message, 0, questionEnd);
   shortened.fill(0, 6, HEADER_BYTES);

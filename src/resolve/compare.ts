@@ -68,7 +68,7 @@ export function verdictFromCache(resolver: Resolver, inProgress: UpstreamQuery, 
   const held = peekFresh(resolver, forA, resolver.groups.get(options.near));
   if (held === null || classifyAnswer(held.answer, sets) !== "kept") return null;
   const { fingerprint } = sets;
-  return { side: "near", finding: "kept", type: TYPE.A, firm: true, foundAtMs: resolver.clock.now(), fingerprint };
+  return { side: "near", classification: "kept", type: TYPE.A, firm: true, foundAtMs: resolver.clock.now(), fingerprint };
 }
 
 /** Asks only the side of the verdict; null = nothing is known, and the far side answers. */
@@ -83,7 +83,7 @@ function checkVerdict(comparing: Comparing, verdict: Verdict | null, resolution:
   if (verdict === null) return withComparison(comparing, resolution, { side: "far", near: null, by: "default" });
   if (isPoisonedBinding(comparing, verdict, resolution)) return preferFar(comparing, resolution);
   if (!isContradicted(comparing, verdict, resolution))
-    return withComparison(comparing, resolution, { side: verdict.side, near: verdict.finding, by: "verdict" });
+    return withComparison(comparing, resolution, { side: verdict.side, near: verdict.classification, by: "verdict" });
   comparing.resolver.verdicts.delete(verdictKey(comparing.inProgress.query.name, comparing.options));
   return compareResponses(comparing);
 }
@@ -91,8 +91,8 @@ function checkVerdict(comparing: Comparing, verdict: Verdict | null, resolution:
 /** Whether a near answer contradicts the verdict that led to it. AAAA says nothing about a verdict by A. */
 function isContradicted({ inProgress, sets }: Comparing, verdict: Verdict, resolution: Resolution): boolean {
   if (verdict.side !== "near" || inProgress.query.type !== verdict.type) return false;
-  const finding = classify(resolution, sets);
-  return finding === "foreign" || finding === "void";
+  const classification = classify(resolution, sets);
+  return classification === "foreign" || classification === "void";
 }
 
 /**
@@ -101,19 +101,23 @@ function isContradicted({ inProgress, sets }: Comparing, verdict: Verdict, resol
  */
 function isPoisonedBinding({ inProgress, sets }: Comparing, verdict: Verdict, resolution: Resolution): boolean {
   if (verdict.side !== "near" || !BINDING_TYPES.has(inProgress.query.type)) return false;
-  const finding = classify(resolution, sets);
-  return finding === "foreign" || finding === "void";
+  const classification = classify(resolution, sets);
+  return classification === "foreign" || classification === "void";
 }
 
 /** Sends the far answer in place of such a near one, else NODATA for a forged one. The verdict on the addresses stays. */
 function preferFar(comparing: Comparing, near: Resolution): Resolution | Promise<Resolution> {
   const { resolver, inProgress, sets } = comparing;
-  const finding = classify(near, sets);
+  const classification = classify(near, sets);
   const choose = (far: Resolution): Resolution => {
-    if (!isUsable(far) && finding !== "void") return chooseWithoutFar(comparing, { near, finding, far });
+    if (!isUsable(far) && classification !== "void") return chooseWithoutFar(comparing, { near, classification, far });
     const attempts = [...near.attempts, ...far.attempts];
     const side = isUsable(far) ? "far" : "near";
-    return withComparison(comparing, { ...(side === "far" ? far : near), attempts }, { side, near: finding, by: "comparison" });
+    return withComparison(
+      comparing,
+      { ...(side === "far" ? far : near), attempts },
+      { side, near: classification, by: "comparison" },
+    );
   };
   const far = forward(resolver, inProgress, comparing.far);
   return far instanceof Promise ? inTime(comparing, far).then(choose) : choose(far);
@@ -141,12 +145,14 @@ async function compareAddressesFirst(comparing: Comparing): Promise<Resolution> 
 function compareFarFirst(comparing: Comparing): Resolution | Promise<Resolution> {
   const { resolver, inProgress } = comparing;
   const far = forward(resolver, inProgress, comparing.far);
-  return far instanceof Promise ? inTime(comparing, far).then((late) => weighFar(comparing, late)) : weighFar(comparing, far);
+  return far instanceof Promise
+    ? inTime(comparing, far).then((late) => compareWithFar(comparing, late))
+    : compareWithFar(comparing, far);
 }
 
-function weighFar(comparing: Comparing, far: Resolution): Resolution | Promise<Resolution> {
+function compareWithFar(comparing: Comparing, far: Resolution): Resolution | Promise<Resolution> {
   const { resolver, inProgress, options, sets, nearMs, untilMs } = comparing;
-  const finding = classify(far, sets);
+  const classification = classify(far, sets);
   if (!isUsable(far) || far.source === "stale") {
     // The near group knows the name already, and what it said is at hand.
     const isHeld = verdictFromCache(resolver, inProgress, options) !== null;
@@ -156,14 +162,15 @@ function weighFar(comparing: Comparing, far: Resolution): Resolution | Promise<R
       return withComparison(comparing, { ...near, attempts: far.attempts }, { side: "near", near: "kept", by: "failure" });
     return withComparison(comparing, far, { side: "far", near: null, by: "failure" });
   }
-  if (finding !== "kept") {
-    storeVerdict(comparing, { side: "far", finding, firm: far.answer?.answered === true });
+  if (classification !== "kept") {
+    storeVerdict(comparing, { side: "far", classification, firm: far.answer?.answered === true });
     return withComparison(comparing, far, { side: "far", near: null, by: "comparison" });
   }
   const near = forward(resolver, inProgress, comparing.near);
   const choose = (late: Resolution | null): Resolution => {
-    const nearFinding = classify(late, sets);
-    if (late === null || nearFinding !== "kept") return conclude(comparing, { near: late, finding: nearFinding, far });
+    const nearClassification = classify(late, sets);
+    if (late === null || nearClassification !== "kept")
+      return conclude(comparing, { near: late, classification: nearClassification, far });
     return keepNear(comparing, { ...late, attempts: [...far.attempts, ...late.attempts] });
   };
   if (!(near instanceof Promise)) return choose(near);
@@ -179,65 +186,65 @@ function compareResponses(comparing: Comparing): Resolution | Promise<Resolution
   const { resolver, inProgress } = comparing;
   const near = forward(resolver, inProgress, comparing.near);
   if (near instanceof Promise) return waitAndCompare(comparing, near);
-  const finding = classify(near, comparing.sets);
-  if (finding === "kept") return keepNear(comparing, near);
+  const classification = classify(near, comparing.sets);
+  if (classification === "kept") return keepNear(comparing, near);
   const far = forward(resolver, inProgress, comparing.far);
-  if (!(far instanceof Promise)) return conclude(comparing, { near, finding, far });
-  return inTime(comparing, far).then((late) => conclude(comparing, { near, finding, far: late }));
+  if (!(far instanceof Promise)) return conclude(comparing, { near, classification, far });
+  return inTime(comparing, far).then((late) => conclude(comparing, { near, classification, far: late }));
 }
 
 async function waitAndCompare(comparing: Comparing, near: Promise<Resolution>): Promise<Resolution> {
   const { resolver, inProgress, nearMs, untilMs } = comparing;
   const far = forward(resolver, inProgress, comparing.far);
   let arrived: Resolution | null = null;
-  const noted = near.then((resolution) => {
+  const arrival = near.then((resolution) => {
     arrived = resolution;
     return resolution;
   });
-  const inNearTime = await awaitWithin(resolver.clock, Math.min(nearMs, untilMs - resolver.clock.now()), noted);
-  const finding = classify(inNearTime, comparing.sets);
-  if (inNearTime !== null && finding === "kept") return keepNear(comparing, inNearTime);
+  const inNearTime = await awaitWithin(resolver.clock, Math.min(nearMs, untilMs - resolver.clock.now()), arrival);
+  const classification = classify(inNearTime, comparing.sets);
+  if (inNearTime !== null && classification === "kept") return keepNear(comparing, inNearTime);
   const late = await inTime(comparing, far);
-  return conclude(comparing, { near: arrived, finding, far: late });
+  return conclude(comparing, { near: arrived, classification, far: late });
 }
 
 interface Responses {
-  /** null = the near group is silent until now. A near answer that came too late is here, and its finding is `silent` all the same. */
+  /** null = the near group is silent until now. A near answer that came too late is here, and its classification is `silent` all the same. */
   readonly near: Resolution | null;
-  readonly finding: Classification;
+  readonly classification: Classification;
   readonly far: Resolution;
 }
 
 function keepNear(comparing: Comparing, near: Resolution): Resolution {
-  storeVerdict(comparing, { side: "near", finding: "kept", firm: true });
+  storeVerdict(comparing, { side: "near", classification: "kept", firm: true });
   return withComparison(comparing, near, { side: "near", near: "kept", by: "comparison" });
 }
 
 /** The near answer is not kept, so the far answer counts, if there is one. */
 function conclude(comparing: Comparing, responses: Responses): Resolution {
-  const { near, finding, far } = responses;
+  const { near, classification, far } = responses;
   if (!isUsable(far)) return chooseWithoutFar(comparing, responses);
   const withBoth = { ...far, attempts: [...(near?.attempts ?? []), ...far.attempts] };
-  if (far.source === "stale") return withComparison(comparing, withBoth, { side: "far", near: finding, by: "failure" });
-  const isFirm = finding !== "failed" && finding !== "silent" && far.answer?.answered === true;
+  if (far.source === "stale") return withComparison(comparing, withBoth, { side: "far", near: classification, by: "failure" });
+  const isFirm = classification !== "failed" && classification !== "silent" && far.answer?.answered === true;
   // That this client must not ask the near group says nothing about the name to other clients.
-  if (near === null || !NOT_ASKED.has(near.action)) storeVerdict(comparing, { side: "far", finding, firm: isFirm });
-  return withComparison(comparing, withBoth, { side: "far", near: finding, by: "comparison" });
+  if (near === null || !NOT_ASKED.has(near.action)) storeVerdict(comparing, { side: "far", classification, firm: isFirm });
+  return withComparison(comparing, withBoth, { side: "far", near: classification, by: "comparison" });
 }
 
 /** Actions of questions that were not sent to their group. */
 const NOT_ASKED: ReadonlySet<string> = new Set(["loop", "never", "shed"]);
 
 /** Chooses after the far group has failed: a stale near answer that is kept, else an unproven near answer, else the failure. */
-function chooseWithoutFar(comparing: Comparing, { near, finding, far }: Responses): Resolution {
+function chooseWithoutFar(comparing: Comparing, { near, classification, far }: Responses): Resolution {
   const attempts = [...(near?.attempts ?? []), ...far.attempts];
   const answer = near?.answer ?? null;
   const ownFinding = answer === null ? "failed" : classifyAnswer(answer, comparing.sets);
   const isStale = near?.source === "stale";
-  const nearSide = { side: "near", near: finding, by: "failure" } as const;
+  const nearSide = { side: "near", near: classification, by: "failure" } as const;
   if (near !== null && isStale && ownFinding === "kept") return withComparison(comparing, { ...near, attempts }, nearSide);
   if (near === null || answer === null || isStale || (ownFinding !== "foreign" && ownFinding !== "kept"))
-    return withComparison(comparing, { ...far, attempts }, { side: "far", near: finding, by: "failure" });
+    return withComparison(comparing, { ...far, attempts }, { side: "far", near: classification, by: "failure" });
   const { failureSeconds } = comparing.inProgress.decision.context.settings.shaping.negative;
   const ttlSeconds = Math.min(answer.lowestTtlSeconds ?? 0, failureSeconds);
   const unproven: Resolution = { ...near, action: "compare:unproven", ttl: { kind: "stale", ttlSeconds }, attempts };
@@ -255,7 +262,7 @@ function isUsable({ answer, action }: Resolution): boolean {
 
 function storeVerdict(
   { resolver, inProgress, options, sets }: Comparing,
-  verdict: Pick<Verdict, "finding" | "firm"> & { readonly side: Side },
+  verdict: Pick<Verdict, "classification" | "firm"> & { readonly side: Side },
 ): void {
   const { query } = inProgress;
   const known = knownVerdict(resolver, query.name, options);

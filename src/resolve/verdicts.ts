@@ -15,7 +15,7 @@ export type Side = "near" | "far";
 export interface Verdict {
   readonly side: Side;
   /** The class of the near answer. */
-  readonly finding: Classification;
+  readonly classification: Classification;
   /** The type that was compared: A or AAAA. */
   readonly type: number;
   /** false = the verdict says more about an outage of the near group, or about a name without addresses, than about where the name belongs. */
@@ -100,10 +100,10 @@ export function knownVerdict({ verdicts, classifier, clock }: Resolver, name: Na
 export async function saveVerdicts(verdicts: Verdicts, path: string, clock: Clock): Promise<void> {
   const startedWallMs = clock.wallMs() - clock.now();
   const entries = [...verdicts.entries()].map(
-    ([key, { side, finding, type, firm, foundAtMs, fingerprint }]): Stored => [
+    ([key, { side, classification, type, firm, foundAtMs, fingerprint }]): Stored => [
       key,
       side,
-      finding,
+      classification,
       type,
       firm,
       Math.round(startedWallMs + foundAtMs),
@@ -126,11 +126,11 @@ interface VerdictLoad {
 export async function loadVerdicts(verdicts: Verdicts, path: string, clock: Clock): Promise<VerdictLoad> {
   const { stored, problem } = await readStored(path);
   let restored = 0;
-  for (const [key, side, finding, type, firm, foundWallMs, fingerprint] of stored) {
+  for (const [key, side, classification, type, firm, foundWallMs, fingerprint] of stored) {
     const ageMs = clock.wallMs() - foundWallMs;
     // The clock was set back since, so the age is unknown.
     if (!(ageMs >= 0)) continue;
-    verdicts.put(key, { side, finding, type, firm, foundAtMs: clock.now() - ageMs, fingerprint });
+    verdicts.put(key, { side, classification, type, firm, foundAtMs: clock.now() - ageMs, fingerprint });
     restored++;
   }
   return { restored, problem };
@@ -139,7 +139,7 @@ export async function loadVerdicts(verdicts: Verdicts, path: string, clock: Cloc
 /** The file is this header, the CRC-32 of the rest, a line feed, and JSON. The number goes up with each change of the format or of the keys. */
 const HEADER = "fenliu verdicts 1 ";
 
-/** Key, side, finding, type, firm, time when found (wall clock, ms), fingerprint. */
+/** Key, side, classification, type, firm, time when found (wall clock, ms), fingerprint. */
 type Stored = readonly [string, Side, Classification, number, boolean, number, string];
 
 /** More than `MAX_VERDICTS` verdicts on the longest names need. */
@@ -174,11 +174,11 @@ function unusable(problem: string): FileContent {
 
 function isStored(entry: unknown): entry is Stored {
   if (!Array.isArray(entry) || entry.length !== 7) return false;
-  const [key, side, finding, type, firm, foundWallMs, fingerprint]: unknown[] = entry;
+  const [key, side, classification, type, firm, foundWallMs, fingerprint]: unknown[] = entry;
   return (
     typeof key === "string" &&
     (side === "near" || side === "far") &&
-    FINDINGS.some((known) => known === finding) &&
+    CLASSIFICATIONS.some((known) => known === classification) &&
     (type === TYPE.A || type === TYPE.AAAA) &&
     typeof firm === "boolean" &&
     typeof foundWallMs === "number" &&
@@ -186,7 +186,7 @@ function isStored(entry: unknown): entry is Stored {
   );
 }
 
-const FINDINGS: readonly Classification[] = ["kept", "foreign", "void", "empty", "failed", "silent"];
+const CLASSIFICATIONS: readonly Classification[] = ["kept", "foreign", "void", "empty", "failed", "silent"];
 
 function checksum(body: string): string {
   return crc32(body).toString(16);

@@ -21,7 +21,7 @@ import { honest, respond } from "../support/zone-script.ts";
 
 const compare = { near: "near", far: "far", keepNearIf: "cn-ip", first: "near", withinMs: 800, verdictMs: 86_400_000 } as const;
 const keyOf = (name: string) => verdictKey(nameOf(name), compare);
-const kept: Verdict = { side: "near", finding: "kept", type: TYPE.A, firm: true, foundAtMs: 0, fingerprint: "print" };
+const kept: Verdict = { side: "near", classification: "kept", type: TYPE.A, firm: true, foundAtMs: 0, fingerprint: "print" };
 const terms = { nowMs: 0, verdictMs: 1000, fingerprint: "print" };
 
 describe("the store of verdicts", () => {
@@ -68,7 +68,14 @@ describe("the file of verdicts", () => {
     const clock = fakeClock();
     await clock.advance(500);
     const verdicts = new Verdicts();
-    const far: Verdict = { side: "far", finding: "silent", type: TYPE.AAAA, firm: false, foundAtMs: 300, fingerprint: "other" };
+    const far: Verdict = {
+      side: "far",
+      classification: "silent",
+      type: TYPE.AAAA,
+      firm: false,
+      foundAtMs: 300,
+      fingerprint: "other",
+    };
     verdicts.put(keyOf("page.example"), kept);
     verdicts.put(keyOf("münchen.example".replace("ü", "\\252")), far);
     await saveVerdicts(verdicts, path, clock);

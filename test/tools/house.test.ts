@@ -86,6 +86,10 @@ test("the check refuses a file that the door of its room does not name", () => {
   expect(check(files)).toBe("src/dns/lost.ts: the door of the room, src/dns/wire.ts, does not name it");
 });
 
+test("the check refuses a word that was replaced", () => {
+  expect(check({ "dns/planted.ts": "/** Length in octets. */\n" })).toBe("src/dns/planted.ts: octets is called bytes");
+});
+
 test("every room has its door, and docs/architecture.md names it", () => {
   const rooms = readdirSync("src", { withFileTypes: true }).filter((entry) => entry.isDirectory() && entry.name !== "lib");
   const table = readFileSync("docs/architecture.md", "utf8").split("## The rooms")[1] ?? "";
