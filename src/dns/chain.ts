@@ -2,7 +2,7 @@ import { type Answer, type DroppedRecord, type RecordPlace, recordsOf, reindexAn
 import { isWithin, type Name, nameEnd, ROOT, readName } from "./name.ts";
 import { moveRecord, writeMessage } from "./rebuild.ts";
 import { CLASS, TYPE } from "./types.ts";
-import { uint16 } from "./wire.ts";
+import { HEADER_BYTES, uint16 } from "./wire.ts";
 
 /**
  * Leaves out the records that do not belong to the answer (RFC 5452 §6): a server may only speak about the name in the question. What stays:
@@ -16,7 +16,7 @@ import { uint16 } from "./wire.ts";
 export function keepChain(answer: Answer): Answer {
   const { wire, name, type, class: klass } = answer;
   const places = recordsOf(answer);
-  if (places.length === 0) return answer;
+  if (places.every((place) => isPlain(answer, place))) return answer;
   const keeping: Keeping = { answer, chain: chainOf(answer, places), mentioned: new Set() };
   for (const owner of keeping.chain) keeping.mentioned.add(owner);
   const kept: RecordPlace[] = [];
@@ -37,6 +37,12 @@ export function keepChain(answer: Answer): Answer {
   const rebuilt = writeMessage(start, records) ?? writeMessage(start, []);
   if (rebuilt === null) throw new Error("a message without records is too long");
   return { ...reindexAnswer(rebuilt, answer), rcode: answer.rcode, dropped };
+}
+
+/** Whether the record is what most answers consist of: one of the question's type, at the very name in the question. */
+function isPlain({ wire, type, class: klass }: Answer, place: RecordPlace): boolean {
+  const isAtQuestion = wire[place.owner] === 0xc0 && wire[place.owner + 1] === HEADER_BYTES;
+  return isAtQuestion && place.section === "answer" && place.type === type && place.class === klass;
 }
 
 interface Keeping {

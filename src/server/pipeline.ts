@@ -97,7 +97,7 @@ export function serve(
       (late) => {
         waiting.release(client.address);
         const rendered = renderResolution(parsed, client, late);
-        const feeding = feedAnswer(feed, late, rendered, startedMs + state.resolver.deadlineMs);
+        const feeding = feed === null ? null : feedAnswer(feed, late, rendered, startedMs + state.resolver.deadlineMs);
         const ended = { ...arrived, replies: null };
         return feeding === null ? finish(ended, rendered, late) : feeding.then((fed) => finish(ended, rendered, fed));
       },
@@ -108,20 +108,20 @@ export function serve(
     );
   }
   const rendered = renderResolution(parsed, client, resolution);
-  void feedAnswer(feed, resolution, rendered, null);
+  if (feed !== null) void feedAnswer(feed, resolution, rendered, null);
   return finish(arrived, rendered, resolution);
 }
 
 /** @returns null = the reply goes at once; else the resolution, which tells if addresses came late. */
 function feedAnswer(
-  feed: AnswerFeed | null,
+  feed: AnswerFeed,
   resolution: Resolution,
   rendered: Rendered | null,
   untilMs: number | null,
 ): Promise<Resolution> | null {
   const { answer, decision, edits = [] } = resolution;
   const { rule } = decision.context;
-  if (feed === null || rule === null || answer === null || rendered === null) return null;
+  if (rule === null || answer === null || rendered === null) return null;
   const arrival = feed.see({ rule, answer, ttlSeconds: rendered.maxAgeSeconds ?? 0, untilMs });
   return arrival?.then((isThere) => (isThere ? resolution : { ...resolution, edits: [...edits, LATE_FOR_ROUTER] })) ?? null;
 }
