@@ -358,7 +358,8 @@ export class App implements Serving {
 
   async #openRouter({ routeros }: Config): Promise<RouterLink | null> {
     const { clock, log, ca } = this.#dependencies;
-    return routeros === null ? null : await RouterLink.open(routeros, { clock, log, ca });
+    const onLoss = () => this.#replies?.withdrawAll();
+    return routeros === null ? null : await RouterLink.open(routeros, { clock, log, ca, onLoss });
   }
 
   async #openNames({ devices: { leases, router }, routeros }: Config): Promise<void> {

@@ -15,7 +15,7 @@ import type { Resolution } from "../resolve/types.ts";
 import { preferenceFor } from "../rules/decider.ts";
 import type { ForwardDecision } from "../rules/decision.ts";
 import type { SteadySpan } from "../rules/schedule.ts";
-import type { QueryEvent, ReplyPublisher } from "../server/query-event.ts";
+import type { AnswerFeed, QueryEvent, ReplyPublisher } from "../server/query-event.ts";
 import type { ServerState } from "../server/state.ts";
 import type { Counters } from "../stats/counters.ts";
 import type { EntryWriter } from "./records.ts";
@@ -70,7 +70,7 @@ export class RepeatedReplies implements ReplyPublisher {
   #state: ServerState | null = null;
   /** Within it decisions do not change, by the clock on the wall; null = they never do. */
   #span: SteadySpan | null = null;
-  /** Rules whose answers a router is told of, each time. */
+  /** Rules whose answers a router is told of. */
   #fedRules: ReadonlySet<string> = new Set();
 
   constructor(parts: PublishingParts) {
@@ -89,6 +89,11 @@ export class RepeatedReplies implements ReplyPublisher {
     this.table.clear();
     this.forgetClients();
     this.#renew(state);
+  }
+
+  /** Ends every repetition: the router has lost addresses, and each answer is to be noted again. */
+  withdrawAll(): void {
+    if (this.#state !== null) this.#renew(this.#state);
   }
 
   /** Ends every repetition: rules with hours may decide otherwise now. */
@@ -142,12 +147,12 @@ export class RepeatedReplies implements ReplyPublisher {
     return { wire, maxAgeSeconds: reader.maxAgeSeconds };
   }
 
-  offer(event: QueryEvent): void {
+  offer(event: QueryEvent, feed: AnswerFeed | null): void {
     const { state, client, parsed, admission, resolution } = event;
     if (state !== this.#state || admission !== "admitted" || isRejection(parsed) || resolution === null) return;
     const { class: clientClass } = this.#clients.get(client.address) ?? this.#classify(state, client);
     if (clientClass === 0 || channelOf(client) < 0 || !this.#isSteady(state, event.startedMs)) return;
-    const reply = this.#repeatable(event, { query: parsed, resolution, clientClass });
+    const reply = this.#repeatable(event, { query: parsed, resolution, clientClass, feed });
     if (reply !== null && resolution.held != null) this.table.publish(resolution.held.entry, reply);
   }
 
@@ -179,20 +184,21 @@ export class RepeatedReplies implements ReplyPublisher {
 
   #repeatable(event: QueryEvent, asked: AskedQuery): RepeatableReply | null {
     const { state, client, rendered } = event;
-    const { query, resolution, clientClass } = asked;
+    const { query, resolution, clientClass, feed } = asked;
     const { held, answer, decision, route } = resolution;
     const { resolver } = state;
     if (held == null || answer !== held.answer || rendered === null || route === null || decision.kind !== "forward") return null;
     if (!isPlain(resolution, answer) || query.class !== CLASS.IN || query.clientSubnet !== null) return null;
-    const { rule } = decision.context;
-    if (rule !== null && this.#fedRules.has(rule)) return null;
     if (BINDING_TYPES.has(query.type) && canBeEdited(answer)) return null;
     // Then the reply also follows from that for the other family.
     if (preferenceFor(resolver, { query, client, decision }) !== null) return null;
     if (rendered.wire.length !== answer.wire.length + (query.edns === null ? 0 : OPT_BYTES)) return null;
     if (!resolver.cache.isHeld(held.entry)) return null;
-    const { shaping, log } = decision.context.settings;
-    const usableMs = undisturbedMs(held, shaping, resolver.prefetch);
+    const { rule, settings } = decision.context;
+    const { shaping, log } = settings;
+    const isFed = rule !== null && this.#fedRules.has(rule);
+    const fedUntilMs = isFed ? (feed?.repeatableUntilMs(rule, answer) ?? 0) : Number.POSITIVE_INFINITY;
+    const usableMs = Math.min(undisturbedMs(held, shaping, resolver.prefetch), fedUntilMs - held.storedAtMs);
     if (resolver.clock.now() - held.storedAtMs >= usableMs) return null;
     const { counters, writer } = this.#parts;
     const counted = { transport: client.transport, rcode: RCODE.NOERROR, rule, route };
@@ -221,6 +227,7 @@ interface AskedQuery {
   readonly query: Query;
   readonly resolution: Resolution;
   readonly clientClass: number;
+  readonly feed: AnswerFeed | null;
 }
 
 /** Whether the answer is sent as it is held but for its TTLs: an answer with records, or NODATA with the upstream's own SOA. */

@@ -30,6 +30,8 @@ interface FeederOptions {
 interface FeederParts {
   readonly clock: Clock;
   readonly log: OperationsLog;
+  /** Is told that the router does not have entries that it had. Must not throw. */
+  readonly onLoss: () => void;
   readonly rest: Pick<RouterRest, "call" | "close">;
 }
 
@@ -73,9 +75,15 @@ const MIN_TTL_SECONDS = 60;
 const MAX_TTL_SECONDS = 86_400;
 const MARGIN_MS = 15 * 60_000;
 
+/** How long before the end of an entry its address is last given without being noted. Entries that are asked for are renewed by then: at a third of 16 minutes or more. */
+const REPEAT_MARGIN_MS = 5 * 60_000;
+
 const TICK_MS = 5_000;
 const UPTIME_MS = 60_000;
 const VERIFY_MS = 600_000;
+
+/** The router counts in seconds, by a clock of its own. */
+const CLOCK_TOLERANCE_MS = 5_000;
 
 /** Entries that are put back, as after a reboot: 20 a second. */
 const AGAIN_MS = 50;
@@ -112,7 +120,8 @@ export class AddressListFeeder {
   #isWriteRefused = false;
   #retryMs = RETRY_MS.first;
   #retryAtMs = 0;
-  #uptimeMs = 0;
+  /** When the router was started at the latest, on the scale of `Clock.now`; null = it has not been asked. */
+  #startedMs: number | null = null;
   #uptimeDueMs = 0;
   #verifyDueMs = 0;
   #verified = 0;
@@ -161,6 +170,23 @@ export class AddressListFeeder {
     return waitMs <= 0 ? null : this.#hold(missing, waitMs);
   }
 
+  /**
+   * Until when an answer that was just noted may be given again without being noted, on the scale of `Clock.now`: the router has all its addresses until
+   * later than that, and keeps them for as long as the answer lives. In the past or now = it must be noted each time.
+   */
+  repeatableUntilMs(rule: string, answer: Answer): number {
+    let untilMs = Number.POSITIVE_INFINITY;
+    for (const bytes of addressesOf(answer)) {
+      if (NEVER.has(bytes)) continue;
+      const address = addressText(bytes);
+      for (const list of this.#lists.get(rule) ?? []) {
+        const endsMs = this.#entries.get(list)?.peek(address)?.endsMs ?? 0;
+        untilMs = Math.min(untilMs, endsMs - REPEAT_MARGIN_MS);
+      }
+    }
+    return untilMs;
+  }
+
   status(): FeederStatus {
     const rulesOf = (wanted: string) => [...this.#lists].flatMap(([rule, lists]) => (lists.includes(wanted) ? [rule] : []));
     return {
@@ -190,8 +216,11 @@ export class AddressListFeeder {
     const entries = this.#entries.get(list);
     const known = entries?.get(address);
     if (known !== undefined) {
-      known.seenMs = nowMs;
-      known.timeoutMs = timeoutMs;
+      // An earlier sight with a longer TTL may last longer than this one.
+      if (nowMs + timeoutMs >= known.seenMs + known.timeoutMs) {
+        known.seenMs = nowMs;
+        known.timeoutMs = timeoutMs;
+      }
       if (known.endsMs <= nowMs) this.#queueFirst(known);
       return known;
     }
@@ -408,14 +437,16 @@ export class AddressListFeeder {
   /** After a reboot all entries with an end are gone. */
   async #readUptime(): Promise<void> {
     const { clock, log, rest } = this.#parts;
-    this.#uptimeDueMs = clock.now() + UPTIME_MS;
+    const askedMs = clock.now();
+    this.#uptimeDueMs = askedMs + UPTIME_MS;
     const reply = await rest.call("GET", "system/resource");
-    const uptimeMs = parseTime(textIn(reply, "uptime") ?? "") ?? this.#uptimeMs;
-    const hasRebooted = uptimeMs < this.#uptimeMs;
-    this.#uptimeMs = uptimeMs;
+    const uptimeMs = parseTime(textIn(reply, "uptime") ?? "");
+    if (uptimeMs === null) return;
+    const hasRebooted = this.#startedMs !== null && askedMs - uptimeMs > this.#startedMs + CLOCK_TOLERANCE_MS;
+    this.#startedMs = clock.now() - uptimeMs;
     if (!hasRebooted) return;
     const entries = [...this.#entries.values()].flatMap((each) => [...each.values()]);
-    for (const entry of entries) lose(entry);
+    this.#lose(entries);
     log.info({ entries: entries.length }, "routeros: the router was restarted; the living entries are put back");
     this.#timer?.cancel();
     this.#tick();
@@ -437,9 +468,9 @@ export class AddressListFeeder {
     const askedMs = this.#parts.clock.now();
     const rows = new Map((await this.#print(menu, [`list=${list}`])).map((row) => [row.address, row]));
     const nowMs = this.#parts.clock.now();
-    for (const [address, entry] of entries?.entries() ?? []) {
-      if (menuOf(address) === menu && entry.endsMs > nowMs && entry.pushedMs < askedMs && !rows.has(address)) lose(entry);
-    }
+    const isMissing = ({ address, endsMs, pushedMs }: Entry) =>
+      menuOf(address) === menu && endsMs > nowMs && pushedMs < askedMs && !rows.has(address);
+    this.#lose([...(entries?.values() ?? [])].filter(isMissing));
     for (const [address, { id, comment, timeoutMs }] of rows) {
       if (!comment.startsWith(this.#owner) || timeoutMs === null || entries === undefined) continue;
       const known = entries.get(address);
@@ -456,10 +487,22 @@ export class AddressListFeeder {
         },
         ...{ id, endsMs: 0 },
       };
+      const endsMs = nowMs + timeoutMs;
+      // Somebody has given it less time.
+      if (endsMs < entry.endsMs - CLOCK_TOLERANCE_MS) this.#lose([entry]);
       entry.id = id;
-      entry.endsMs = nowMs + timeoutMs;
+      entry.endsMs = endsMs;
       entries.set(address, entry);
     }
+  }
+
+  #lose(entries: readonly Entry[]): void {
+    if (entries.length === 0) return;
+    for (const entry of entries) {
+      entry.id = null;
+      entry.endsMs = 0;
+    }
+    this.#parts.onLoss();
   }
 
   async #print(menu: string, query: readonly string[]): Promise<readonly Row[]> {
@@ -489,11 +532,6 @@ function rowOf(row: unknown): Row | null {
     comment: textIn(row, "comment") ?? "",
     timeoutMs: timeout === null ? null : parseTime(timeout),
   };
-}
-
-function lose(entry: Entry): void {
-  entry.id = null;
-  entry.endsMs = 0;
 }
 
 function release({ waiting }: Entry): void {

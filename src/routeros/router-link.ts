@@ -10,6 +10,8 @@ interface LinkParts {
   readonly log: OperationsLog;
   /** Used where the configuration names no `ca`; null = what the process trusts. */
   readonly ca: string | null;
+  /** Is told that the router has lost addresses of answers that it was told of. Must not throw. */
+  readonly onLoss: () => void;
 }
 
 /** Changes that follow one another drop the cache of the router once. */

@@ -13,7 +13,6 @@
 import { emptyAnswer } from "../answers/negative.ts";
 import { type Rendered, rejectionReply, render, replyLimit, truncatedReply } from "../answers/render.ts";
 import { networkOfAddress } from "../dns/address.ts";
-import type { Answer } from "../dns/answer.ts";
 import type { ExtendedError } from "../dns/edns.ts";
 import { isRejection, parseQuery, type Query } from "../dns/query.ts";
 import { EDE, RCODE } from "../dns/types.ts";
@@ -24,23 +23,8 @@ import type { OperationsLog } from "../log/operations.ts";
 import { resolve } from "../resolve/resolve.ts";
 import type { Resolution } from "../resolve/types.ts";
 import { answerJson } from "./json-api.ts";
-import type { QueryEvent, QueryObserver, ReplyPublisher } from "./query-event.ts";
+import type { AnswerFeed, QueryEvent, QueryObserver, ReplyPublisher } from "./query-event.ts";
 import type { ServerState } from "./state.ts";
-
-/** Takes the addresses of answers to where they are wanted before the clients use them: address lists of a router. */
-interface AnswerFeed {
-  /**
-   * Notes an answer that is about to be sent, by the rule that decided. `untilMs`: until when the reply may wait, on the scale of `Clock.now`; null = it goes
-   * at once.
-   * @returns null = there is nothing to wait for; else whether all its addresses have arrived, in time. Never rejects.
-   */
-  see(seen: {
-    readonly rule: string;
-    readonly answer: Answer;
-    readonly ttlSeconds: number;
-    readonly untilMs: number | null;
-  }): Promise<boolean> | null;
-}
 
 /** The running server, as far as one query needs it. A reload replaces `state`. */
 export interface Serving {
@@ -83,7 +67,7 @@ export function serve(
   const client = names?.identify(from) ?? from;
   // Rules about an id that the client says of itself are not those of its address.
   const publisher = from.clientId === null ? replies : null;
-  const arrived = { state, recorder, replies: publisher, client, parsed, admission, startedMs };
+  const arrived = { state, recorder, replies: publisher, feed, client, parsed, admission, startedMs };
   if (isRejection(parsed)) {
     const rejection = admission === "admitted" ? parsed : { ...parsed, rejected: RCODE.REFUSED };
     return finish(arrived, { wire: rejectionReply(rejection), maxAgeSeconds: null }, null);
@@ -131,14 +115,15 @@ const LATE_FOR_ROUTER = "sent before its addresses were in the router's list";
 interface ArrivedQuery extends Pick<QueryEvent, "state" | "client" | "parsed" | "admission" | "startedMs"> {
   readonly recorder: QueryObserver;
   readonly replies: ReplyPublisher | null;
+  readonly feed: AnswerFeed | null;
 }
 
 /** Tells the observer about the query. @returns the reply. */
 function finish(arrived: ArrivedQuery, rendered: Rendered | null, resolution: Resolution | null): Rendered | null {
-  const { state, recorder, replies, client, parsed, admission, startedMs } = arrived;
+  const { state, recorder, replies, feed, client, parsed, admission, startedMs } = arrived;
   const event = { state, client, parsed, admission, resolution, rendered, startedMs, endedMs: state.resolver.clock.now() };
   recorder.observe(event);
-  replies?.offer(event);
+  replies?.offer(event, feed);
   return rendered;
 }
 

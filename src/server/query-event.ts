@@ -1,5 +1,6 @@
 import type { Admission } from "../access/access.ts";
 import type { Rendered } from "../answers/render.ts";
+import type { Answer } from "../dns/answer.ts";
 import { isRejection, type Query, type Rejection } from "../dns/query.ts";
 import { RCODE } from "../dns/types.ts";
 import type { Client } from "../lib/client.ts";
@@ -28,12 +29,29 @@ export interface QueryObserver {
   observe(event: QueryEvent): void;
 }
 
+/** Takes the addresses of answers to where they are wanted before the clients use them: address lists of a router. */
+export interface AnswerFeed {
+  /**
+   * Notes an answer that is about to be sent, by the rule that decided. `untilMs`: until when the reply may wait, on the scale of `Clock.now`; null = it goes
+   * at once.
+   * @returns null = there is nothing to wait for; else whether all its addresses have arrived, in time. Never rejects.
+   */
+  see(seen: {
+    readonly rule: string;
+    readonly answer: Answer;
+    readonly ttlSeconds: number;
+    readonly untilMs: number | null;
+  }): Promise<boolean> | null;
+  /** Until when an answer that was just noted may be given again without being noted, on the scale of `Clock.now`. */
+  repeatableUntilMs(rule: string, answer: Answer): number;
+}
+
 /** Has replies repeated: to queries over UDP by another thread. */
 export interface ReplyPublisher {
   /** Repeats the reply to an equal query over a stream; counts and records it. null = the query must be answered in full. */
   repeat(message: Uint8Array, client: Client): HandlerReply | null;
-  /** Takes notice of a query whose reply was made at once, from the state that serves. Never throws. */
-  offer(event: QueryEvent): void;
+  /** Takes notice of a query whose reply was made at once, from the state that serves, after the feed has noted its answer. Never throws. */
+  offer(event: QueryEvent, feed: AnswerFeed | null): void;
 }
 
 /** How a query ended for which no rule was asked. */

@@ -80,7 +80,7 @@ test.each<Case>([
     client: "203.0.113.9",
     yaml: "access: { clients: 203.0.113.0/24 }\nrules: [{ name: all, upstream: main, ecs: client }]",
   },
-  // A router is told of every answer.
+  // Nobody says for how long the router has the addresses.
   { name: "page.example", yaml: `rules: [{ name: fed, domains: page.example, upstream: main }]\nrouteros: ${ROUTER}` },
 ])("everything else is answered each time: $name $type $yaml $client", async (question) => {
   expect(await timesRepeated(question)).toBe(0);
@@ -116,6 +116,27 @@ test.each<[Way, number]>([
   [{ transport: "dot", http: null, method: null, clientId: "tv" }, 0],
 ])("over %j a reply is repeated %d times of five", async (way, times) => {
   expect(await timesRepeated({ name: "page.example", way })).toBe(times);
+});
+
+test("an answer that a router is told of is repeated as long as the router has its addresses, and no longer when it has lost some", async () => {
+  const yaml = `rules: [{ name: fed, domains: page.example, upstream: main }]\nrouteros: ${ROUTER}`;
+  const world = await World.open({ repeats: true, yaml, script: page, cacheBytes: 1 << 20 });
+  onTestFinished(() => world.close());
+  const untilMs = world.clock.now() + 10_000;
+  world.feed = { see: () => null, repeatableUntilMs: (rule) => (rule === "fed" ? untilMs : 0) };
+  /** Asks thrice. @returns how many of the replies were repeated. */
+  const thrice = async () => {
+    const before = world.repeated;
+    for (let time = 0; time < 3; time++) await world.ask(queryWire("page.example", "A"), "192.168.1.2");
+    return world.repeated - before;
+  };
+  expect(await thrice()).toBe(1);
+  world.onLoss();
+  expect(await thrice()).toBe(2);
+  await world.clock.advance(9_999);
+  expect(await thrice()).toBe(3);
+  await world.clock.advance(1);
+  expect(await thrice()).toBe(0);
 });
 
 test("a reply is repeated until the next moment at which a rule begins or ends to hold, and from then on what follows from the rules of that time", async () => {

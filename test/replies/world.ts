@@ -12,7 +12,7 @@ import { operationsLog } from "../../src/log/operations.ts";
 import { decodeRow, storedRowOf } from "../../src/log/rows.ts";
 import { ReplyReader, threadBooks } from "../../src/replies/reader.ts";
 import { handlerFor, type Serving, waitingQueries } from "../../src/server/pipeline.ts";
-import type { ReplyPublisher } from "../../src/server/query-event.ts";
+import type { AnswerFeed, ReplyPublisher } from "../../src/server/query-event.ts";
 import { closeState, openState, type ServerState } from "../../src/server/state.ts";
 import { openGroups } from "../../src/upstreams/group.ts";
 import { fakeClock } from "../support/fake-clock.ts";
@@ -60,6 +60,8 @@ export class World {
   readonly recorder = new QueryRecorder(this.clock, (error) => {
     throw error;
   });
+  /** Takes addresses of answers. */
+  feed: AnswerFeed | null = null;
   /** How many replies were repeated. */
   repeated = 0;
   readonly #dependencies = { clock: this.clock, log, ca: null, resolvConf: "/nowhere" };
@@ -129,6 +131,9 @@ export class World {
     if (next !== previous) await closeState(previous, next);
   }
 
+  /** The feed has lost addresses. */
+  readonly onLoss = (): void => this.#replies?.withdrawAll();
+
   /** The router tells of these devices from now on, and is asked. */
   async know(devices: readonly RouterDevice[]): Promise<void> {
     this.#devices = devices;
@@ -157,6 +162,7 @@ export class World {
       waiting: this.#waiting,
       names: this.#names,
       replies: this.#replies === null ? null : this.#counted(this.#replies),
+      feed: this.feed,
     };
     const client = { address, port: 5353, ...way };
     let ended = false;
@@ -173,7 +179,7 @@ export class World {
   /** Counts what is repeated. */
   #counted(replies: RepeatedReplies): ReplyPublisher {
     return {
-      offer: (event) => replies.offer(event),
+      offer: (event, feed) => replies.offer(event, feed),
       repeat: (message, client) => {
         const reply = replies.repeat(message, client);
         if (reply !== null) this.repeated++;

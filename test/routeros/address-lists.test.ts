@@ -2,22 +2,15 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { addressFromText } from "../../src/dns/address.ts";
 import { type Answer, buildAnswer } from "../../src/dns/answer.ts";
 import { RCODE, TYPE } from "../../src/dns/types.ts";
-import { SerialQueue } from "../../src/lib/serial-queue.ts";
 import { operationsLog } from "../../src/log/operations.ts";
 import { AddressListFeeder } from "../../src/routeros/address-lists.ts";
-import { RouterRefusal } from "../../src/routeros/rest.ts";
 import { name, question } from "../cache/answers.ts";
 import { fakeClock } from "../support/fake-clock.ts";
-import { serve } from "../support/routeros/rest.ts";
+import { CALL_MS, READER, RouterCalls, WRITER } from "../support/routeros/calls.ts";
 import { Router } from "../support/routeros/router.ts";
 
 const IPV4 = "ip/firewall/address-list";
 const IPV6 = "ipv6/firewall/address-list";
-
-/** What a filtered call took on a hEX with 1,880 entries. */
-const CALL_MS = 119;
-
-const WRITER = ["read", "write", "api", "rest-api"];
 
 interface SceneSetup {
   readonly callMs?: number;
@@ -30,24 +23,18 @@ function scene({ callMs = CALL_MS, dryRun = false, holdMs = 150 }: SceneSetup = 
   const clock = fakeClock();
   const router = new Router({ clock });
   const log: string[] = [];
-  const calls: string[] = [];
-  const state = { isGone: false, policy: WRITER };
-  const queue = new SerialQueue();
-  const call = (method: string, path: string, body?: Readonly<Record<string, unknown>>): Promise<unknown> =>
-    queue.add(async () => {
-      calls.push(path);
-      await new Promise<void>((resolve) => void clock.setTimer(resolve, callMs));
-      if (state.isGone) throw new RouterRefusal(null, "connect ECONNREFUSED");
-      const sent = { method, path: `/rest/${path}`, body: body === undefined ? "" : JSON.stringify(body), policy: state.policy };
-      const { status, value } = await serve(router, sent);
-      const plain: unknown = JSON.parse(JSON.stringify(value ?? null));
-      if (status < 300) return plain;
-      throw new RouterRefusal(status, String(Reflect.get(Object(plain), "detail") ?? ""));
-    });
+  const state = new RouterCalls(router, clock, callMs);
+  const calls = state.paths;
+  const losses = { count: 0 };
   const open = () => {
     const feeder = new AddressListFeeder(
       { addressLists: [{ rule: "split", list: "WORLD" }], holdMs, dryRun },
-      { clock, log: operationsLog("debug", (line) => log.push(line), false), rest: { call, close: () => {} } },
+      {
+        clock,
+        log: operationsLog("debug", (line) => log.push(line), false),
+        rest: state,
+        onLoss: () => void losses.count++,
+      },
     );
     onTestFinished(() => closed(feeder));
     return feeder;
@@ -63,7 +50,20 @@ function scene({ callMs = CALL_MS, dryRun = false, holdMs = 150 }: SceneSetup = 
   const ask = (addresses: readonly string[], { ttlSeconds = 300, rule = "split", waits = true, by = feeder } = {}) =>
     by.see({ rule, answer: answerOf(addresses, ttlSeconds), ttlSeconds, untilMs: waits ? clock.now() + 4000 : null });
   const list = (menu = IPV4) => router.rows(menu).map((row) => row["address"]);
-  return { clock, router, log, calls, state, feeder, ask, list, open, closed, row: (menu = IPV4) => router.rows(menu)[0] ?? {} };
+  return {
+    clock,
+    router,
+    log,
+    calls,
+    state,
+    losses,
+    feeder,
+    ask,
+    list,
+    open,
+    closed,
+    row: (menu = IPV4) => router.rows(menu)[0] ?? {},
+  };
 }
 
 /** The same, after the first look at the router. */
@@ -172,7 +172,7 @@ describe("what never waits", () => {
 
   test("anything while the account may not write, although it may read", async () => {
     const { clock, ask, state, feeder } = await settledScene();
-    state.policy = ["read", "api", "rest-api"];
+    state.policy = READER;
     void ask(["203.0.113.7"]);
     await clock.advance(CALL_MS);
     for (let minute = 0; minute < 10; minute++) {
@@ -236,6 +236,18 @@ describe("over time", () => {
     expect([list(), feeder.status().lists]).toEqual([[], [{ list: "WORLD", rules: ["split"], entries: 0 }]]);
   });
 
+  test("a name with a short TTL never shortens what another was promised for the same address", async () => {
+    const { clock, ask, list } = await settledScene();
+    void ask(["203.0.113.7"], { ttlSeconds: 1500 });
+    await clock.advance(CALL_MS);
+    // By the end of what the list has, an hour is promised, and then a minute, so that the entry is renewed.
+    await clock.advance(20 * 60_000);
+    void ask(["203.0.113.7"], { ttlSeconds: 3600 });
+    void ask(["203.0.113.7"], { ttlSeconds: 60 });
+    await clock.advance(3600_000);
+    expect(list()).toEqual(["203.0.113.7"]);
+  });
+
   test("a shorter TTL never ends an entry earlier", async () => {
     const { clock, ask, row } = await settledScene();
     void ask(["203.0.113.7"], { ttlSeconds: 86_400 });
@@ -282,6 +294,19 @@ describe("over time", () => {
     expect(log.join("")).toContain("was restarted");
   });
 
+  test("a reboot is found however short the router had been up before, and however long it was away", async () => {
+    const { clock, ask, list, router, state } = await settledScene();
+    void ask(["203.0.113.7"], { waits: false, ttlSeconds: 3600 });
+    await clock.advance(61_000);
+    state.isGone = true;
+    router.reboot();
+    await clock.advance(600_000);
+    expect(list()).toEqual([]);
+    state.isGone = false;
+    await clock.advance(120_000);
+    expect(list()).toEqual(["203.0.113.7"]);
+  });
+
   test("50,000 names leave 5,000 entries and at most 2,000 in the queue", async () => {
     const { clock, ask, feeder } = await settledScene();
     for (let index = 0; index < 50_000; index++) {
@@ -292,6 +317,62 @@ describe("over time", () => {
     expect(queued).toBeLessThanOrEqual(2000);
     expect(lists[0]?.entries).toBeLessThanOrEqual(5000);
     expect(counts.dropped).toBeGreaterThan(0);
+  });
+});
+
+describe("an answer may be given again without being noted", () => {
+  const one = answerOf(["203.0.113.7"], 300);
+
+  test("until five minutes before the first of its entries ends, as soon as the lists have all its addresses", async () => {
+    const { clock, ask, feeder } = await settledScene();
+    const both = answerOf(["203.0.113.7", "203.0.113.8"], 300);
+    expect(feeder.repeatableUntilMs("split", one)).toBeLessThan(clock.now());
+    void ask(["203.0.113.7"]);
+    await clock.advance(CALL_MS);
+    const addedMs = clock.now();
+    expect(feeder.repeatableUntilMs("split", one)).toBe(addedMs + 15 * 60_000);
+    expect(feeder.repeatableUntilMs("split", both)).toBeLessThan(addedMs);
+    await clock.advance(60_000);
+    void ask(["203.0.113.8"]);
+    await clock.advance(CALL_MS);
+    expect(feeder.repeatableUntilMs("split", both)).toBe(addedMs + 15 * 60_000);
+  });
+
+  test("for ever where no list takes its addresses, or it has none", async () => {
+    const { feeder } = await settledScene();
+    for (const [rule, answer] of [
+      ["others", one],
+      ["split", answerOf(["10.0.0.1"], 300)],
+      ["split", answerOf([], 300)],
+    ] as const)
+      expect(feeder.repeatableUntilMs(rule, answer)).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test("longer when its entry was renewed, which is done before that time", async () => {
+    const { clock, ask, feeder } = await settledScene();
+    void ask(["203.0.113.7"], { ttlSeconds: 60 });
+    await clock.advance(60_000);
+    const before = feeder.repeatableUntilMs("split", one);
+    void ask(["203.0.113.7"], { ttlSeconds: 60 });
+    await clock.advance(before - clock.now());
+    expect(feeder.repeatableUntilMs("split", one)).toBeGreaterThan(clock.now() + 600_000);
+  });
+
+  test.each<[string, (made: Awaited<ReturnType<typeof settledScene>>) => void]>([
+    ["the router was restarted", ({ router }) => router.reboot()],
+    ["the entry was removed by hand", ({ router }) => router.remove(IPV4, [router.rows(IPV4)[0]?.[".id"] ?? ""])],
+    [
+      "the entry was given less time by hand",
+      ({ router }) => router.set(IPV4, [router.rows(IPV4)[0]?.[".id"] ?? ""], { timeout: "25m" }),
+    ],
+  ])("not when %s, which is told", async (_, strike) => {
+    const made = await settledScene();
+    void made.ask(["203.0.113.7"], { ttlSeconds: 86_400 });
+    await made.clock.advance(61_000);
+    expect(made.losses.count).toBe(0);
+    strike(made);
+    await made.clock.advance(20 * 60_000);
+    expect(made.losses.count).toBe(1);
   });
 });
 

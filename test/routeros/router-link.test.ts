@@ -114,7 +114,10 @@ devices: { router: true }`;
       state: site.app.state,
       recorder: { observe: ({ resolution }: QueryEvent) => void edits.push(resolution?.edits) },
       waiting: waitingQueries(),
-      feed: { see: ({ untilMs }: { readonly untilMs: number | null }) => (untilMs === null ? null : Promise.resolve(false)) },
+      feed: {
+        see: ({ untilMs }: { readonly untilMs: number | null }) => (untilMs === null ? null : Promise.resolve(false)),
+        repeatableUntilMs: () => 0,
+      },
     };
     const client = { address: "127.0.0.1", port: 5000, transport: "udp", http: null, method: null, clientId: null } as const;
     await serve(serving, queryWire("page.example", "A"), client);
