@@ -7,6 +7,7 @@ import { reportOf } from "./report.ts";
 import { measureRounds } from "./rounds.ts";
 import { Scene } from "./scene.ts";
 import { PEERS } from "./servers/all.ts";
+import { fenliuFeeding } from "./servers/fenliu.ts";
 import { floor } from "./servers/floor.ts";
 import type { Peer } from "./servers/peer.ts";
 import { zoneOf } from "./zone.ts";
@@ -22,7 +23,7 @@ const USAGE = `npm run bench -- [--seconds 5] [--rounds 5] [--rate 5000] [--name
   --transport  ${TRANSPORTS.join(", ")}`;
 
 /** What is measured unless it is said. */
-const SERVERS = PEERS.filter((peer) => peer !== floor).map(({ name }) => name);
+const SERVERS = PEERS.filter((peer) => peer !== floor && peer !== fenliuFeeding).map(({ name }) => name);
 
 /** Programs that the load comes from, and the authoritative server behind everybody. */
 const TOOLS = [

@@ -33,8 +33,8 @@ const fault = fc.record({ kind: fc.constantFrom("era", "era", "restart", "remove
 const step = fc.oneof({ weight: 10, arbitrary: ask }, { weight: 5, arbitrary: wait }, { weight: 2, arbitrary: fault });
 
 /**
- * Faults that were planted in turn, each of which this finds: a reply repeated before the list has its addresses, or beyond the end of its entries; nothing
- * withdrawn after a restart of the router, or after an entry was removed; a later name with a short TTL that shortens what was promised.
+ * Faults that were planted in turn, each of which this finds: a reply repeated before the list has its addresses; a later name with a short TTL that
+ * shortens what was promised; a restart of the router that goes unnoticed.
  */
 test("an address that a client was given is in the router's list until the client forgets it, whenever the router is in step, also where replies are repeated", async () => {
   const histories = runs(240);
