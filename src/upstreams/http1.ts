@@ -10,6 +10,7 @@ import {
   responseFault,
   type TransportContext,
 } from "./https-transport.ts";
+import { silenceLimitMs } from "./pending.ts";
 import { UpstreamError } from "./upstream.ts";
 
 /** Open connections. Each carries one request at a time. */
@@ -68,24 +69,29 @@ export class Http1Transport implements HttpsTransport {
 
   send(exchange: HttpsExchange): void {
     const controller = new AbortController();
-    exchange.cancel = () => controller.abort();
-    const { clock } = this.#context;
+    exchange.carried.join(controller, () => controller.abort());
+    const { clock, openingMs } = this.#context;
     const sentAtMs = clock.now();
-    const stallTimer = clock.setTimer(() => {
-      if (!this.#mayResend(exchange)) return;
-      // If another request was answered meanwhile, only this connection is dead, or this answer is slow.
-      if (this.#respondedAtMs <= sentAtMs) void this.#retire();
-      controller.abort();
-      this.#resend(exchange);
-    }, STALLED_MS);
+    const stallTimer = clock.setTimer(
+      () => {
+        if (!this.#mayResend(exchange)) return;
+        // If another request was answered meanwhile, only this connection is dead, or this answer is slow.
+        if (this.#respondedAtMs <= sentAtMs) void this.#retire();
+        this.#resend(exchange);
+      },
+      silenceLimitMs(STALLED_MS, openingMs),
+    );
     const body = this.#request(exchange, controller.signal).finally(() => stallTimer.cancel());
-    body.then(exchange.settle.resolve, (error: Error) => {
-      // The exchange was cancelled, or is on another connection.
-      if (controller.signal.aborted) return;
-      const failure = this.#failure(error);
-      if (failure.failure === "network" && this.#mayResend(exchange)) this.#resend(exchange);
-      else exchange.settle.reject(failure);
-    });
+    body.then(
+      (message) => exchange.carried.resolve(message),
+      (error: Error) => {
+        // The exchange was cancelled, or answered on another connection.
+        if (controller.signal.aborted) return;
+        const failure = this.#failure(error);
+        if (failure.failure === "network" && this.#mayResend(exchange)) this.#resend(exchange);
+        exchange.carried.fail(controller, failure);
+      },
+    );
   }
 
   async close(): Promise<void> {

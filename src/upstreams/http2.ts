@@ -9,7 +9,7 @@ import {
   responseFault,
   type TransportContext,
 } from "./https-transport.ts";
-import { ConnectionWatch } from "./pending.ts";
+import { ConnectionWatch, silenceLimitMs } from "./pending.ts";
 import { UpstreamError } from "./upstream.ts";
 
 /** How long a session may be silent while requests wait before it gets a PING, and how long the answer to the PING may take. */
@@ -39,7 +39,6 @@ export class Http2Transport implements HttpsTransport {
     this.#context = context;
     this.#socket = socket;
     this.#watch = new ConnectionWatch(context.clock, {
-      stalledMs: STALLED_MS,
       onStalled: () => this.#ping(),
       onIdle: () => this.#retire(),
     });
@@ -64,10 +63,10 @@ export class Http2Transport implements HttpsTransport {
     const { method, path, headers, body } = httpsRequest(this.#context.target, exchange.message);
     const stream = this.#session.request({ ":method": method, ":path": path, ...headers }, { endStream: body === null });
     this.#exchanges.add(exchange);
-    this.#watch.noteSent();
-    exchange.cancel = () => {
+    this.#watch.noteSent(STALLED_MS);
+    exchange.carried.join(stream, () => {
       if (this.#remove(exchange)) stream.close(constants.NGHTTP2_CANCEL);
-    };
+    });
     this.#receive(stream, exchange);
     if (body !== null) stream.end(body);
   }
@@ -85,7 +84,7 @@ export class Http2Transport implements HttpsTransport {
     /** The content-length of the response; null = no response yet. */
     let contentLength: string | undefined | null = null;
     const reject = (error: Error): void => {
-      if (this.#remove(exchange)) exchange.settle.reject(error);
+      if (this.#remove(exchange)) exchange.carried.fail(stream, error);
       stream.close(constants.NGHTTP2_CANCEL);
     };
     // Every end of a stream comes to the handler of `close`, which reads the error code there.
@@ -107,16 +106,14 @@ export class Http2Transport implements HttpsTransport {
       const isWhole = contentLength === undefined || contentLength === String(bodyBytes);
       if (!isWhole || stream.aborted || stream.rstCode !== constants.NGHTTP2_NO_ERROR || !this.#remove(exchange)) return;
       this.#hasAnswered = true;
-      exchange.settle.resolve(new Uint8Array(Buffer.concat(chunks)));
+      exchange.carried.resolve(new Uint8Array(Buffer.concat(chunks)));
     });
     stream.on("close", () => {
       // A stream without an id was never sent: the session is ending, or has used up its ids.
       if (stream.id === undefined) this.#isRetired = true;
       if (!this.#remove(exchange)) return;
-      if (!exchange.wasResent && this.#mayResend(stream)) {
-        exchange.wasResent = true;
-        this.#context.resend(exchange);
-      } else exchange.settle.reject(new UpstreamError("network", label, `the server ended the stream (code ${stream.rstCode})`));
+      if (!exchange.wasResent && this.#mayResend(stream)) this.#resend(exchange);
+      exchange.carried.fail(stream, new UpstreamError("network", label, `the server ended the stream (code ${stream.rstCode})`));
     });
   }
 
@@ -124,6 +121,11 @@ export class Http2Transport implements HttpsTransport {
     if (isRefusal(rstCode) || id === undefined || id > this.#lastStreamId) return true;
     const isLost = !this.hasRoom || rstCode === constants.NGHTTP2_NO_ERROR;
     return isLost && this.#hasAnswered;
+  }
+
+  #resend(exchange: HttpsExchange): void {
+    exchange.wasResent = true;
+    this.#context.resend(exchange);
   }
 
   /** Takes the exchange off this session; false = it was not on it any more. */
@@ -148,7 +150,7 @@ export class Http2Transport implements HttpsTransport {
   // A slow answer and a dead connection look the same from here. A PING tells them apart (RFC 9113 §6.7).
   #ping(): void {
     if (this.#session.destroyed) return;
-    const timer = this.#context.clock.setTimer(() => this.#session.destroy(), PING_LIMIT_MS);
+    const timer = this.#context.clock.setTimer(() => this.#stall(), silenceLimitMs(PING_LIMIT_MS, this.#context.openingMs));
     const isSent = this.#session.ping((error) => {
       timer.cancel();
       if (error !== null) return this.#session.destroy();
@@ -156,6 +158,17 @@ export class Http2Transport implements HttpsTransport {
       this.#settleIfIdle();
     });
     if (!isSent) this.#session.destroy();
+  }
+
+  /** Takes no more exchanges, and sends those that wait over another connection. Their answers still count here, if the session ever worked. */
+  #stall(): void {
+    if (!this.#hasAnswered) {
+      this.#session.destroy();
+      return;
+    }
+    this.#isRetired = true;
+    for (const exchange of this.#exchanges) if (!exchange.wasResent) this.#resend(exchange);
+    this.#settleIfIdle();
   }
 
   #end(): void {

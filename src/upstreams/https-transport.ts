@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import type { Clock } from "../lib/clock.ts";
-import type { Settle } from "./pending.ts";
+import type { CarriedRequest } from "./pending.ts";
 import { UpstreamError } from "./upstream.ts";
 
 /** Carries HTTP requests to one server: an HTTP/2 session, or a set of HTTP/1.1 connections. `https.ts` opens it and gives it exchanges. */
@@ -15,9 +15,11 @@ export interface HttpsTransport {
 export interface TransportContext {
   readonly target: HttpsTarget;
   readonly clock: Clock;
+  /** How long the connection took to open. */
+  readonly openingMs: number;
   /** Opens another connection without HTTP/2. */
   readonly dial: (signal: AbortSignal) => Promise<Socket>;
-  /** Sends an exchange that was lost without an answer over another connection. */
+  /** Sends an exchange that was lost, or got no answer in time, over another connection. */
   readonly resend: (exchange: HttpsExchange) => void;
   /** Called once, when the connection is gone and has no exchange left. */
   readonly onEnd: () => void;
@@ -27,11 +29,9 @@ export interface TransportContext {
 export interface HttpsExchange {
   readonly message: Buffer;
   /** Receives the body of the answer, in memory of its own. */
-  readonly settle: Settle<Uint8Array>;
+  readonly carried: CarriedRequest<Uint8Array>;
   /** Whether the request was sent twice. It is not sent a third time. */
   wasResent: boolean;
-  /** Takes the exchange off its connection. */
-  cancel: () => void;
 }
 
 /** Where the requests of one server go. */

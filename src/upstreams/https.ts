@@ -8,7 +8,7 @@ import { Http2Transport } from "./http2.ts";
 import type { HttpsExchange, HttpsTarget, HttpsTransport, TransportContext } from "./https-transport.ts";
 import { MAX_MEMBER_IN_FLIGHT } from "./member.ts";
 import type { ServerOptions } from "./options.ts";
-import { PendingRequests } from "./pending.ts";
+import { CarriedRequest, PendingRequests } from "./pending.ts";
 import { type AttemptSubject, noteAttempt, readReply } from "./reply.ts";
 import { type ExchangeOptions, type ServerContext, type Upstream, UpstreamError } from "./upstream.ts";
 
@@ -46,9 +46,9 @@ export class HttpsServer implements Upstream {
     const message = askMessage(question, { id: 0, edns: true, padded: true });
     return noteAttempt(options, this.#subject, async () => {
       const body = await this.#pending.run<Uint8Array>(options.signal, (settle) => {
-        const exchange: HttpsExchange = { message, settle, wasResent: false, cancel: () => undefined };
-        this.#send(exchange);
-        return () => exchange.cancel();
+        const carried = new CarriedRequest(settle);
+        this.#send({ message, carried, wasResent: false });
+        return () => carried.cancel();
       });
       // The HTTP stream ties the answer to the question, so an id that the server made up does no harm.
       const reply = readReply(body, uint16(body, 0), question);
@@ -73,19 +73,25 @@ export class HttpsServer implements Upstream {
     const transport = this.#transports.values().find(({ hasRoom }) => hasRoom);
     if (transport === undefined) {
       this.#unsent.add(exchange);
-      exchange.cancel = () => this.#unsent.delete(exchange);
+      exchange.carried.join(this, () => this.#unsent.delete(exchange));
       this.#opening ??= this.#open();
     } else transport.send(exchange);
   }
 
   async #open(): Promise<void> {
     try {
-      const transport = await this.#transportOver(await this.#dialer.open(ALPN.both, this.#closing.signal));
+      const { clock } = this.#subject;
+      const startedMs = clock.now();
+      const socket = await this.#dialer.open(ALPN.both, this.#closing.signal);
+      const transport = await this.#transportOver(socket, clock.now() - startedMs);
       this.#transports.add(transport);
-      for (const exchange of this.#takeUnsent()) transport.send(exchange);
+      for (const exchange of this.#takeUnsent()) {
+        transport.send(exchange);
+        exchange.carried.leave(this);
+      }
     } catch (error) {
       const failure = error instanceof Error ? error : new Error(String(error));
-      for (const exchange of this.#takeUnsent()) exchange.settle.reject(failure);
+      for (const exchange of this.#takeUnsent()) exchange.carried.fail(this, failure);
     }
   }
 
@@ -97,10 +103,11 @@ export class HttpsServer implements Upstream {
     return exchanges;
   }
 
-  async #transportOver(socket: Socket): Promise<HttpsTransport> {
+  async #transportOver(socket: Socket, openingMs: number): Promise<HttpsTransport> {
     const context: TransportContext = {
       target: this.#target,
       clock: this.#subject.clock,
+      openingMs,
       dial: (signal) => this.#dialer.open(ALPN.http1, signal),
       resend: (exchange) => this.#send(exchange),
       onEnd: () => this.#transports.delete(transport),

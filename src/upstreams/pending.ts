@@ -55,15 +55,62 @@ export class PendingRequests {
   }
 }
 
+/**
+ * One request on its way, perhaps on two connections: what waits on a connection that has fallen silent is sent again over another one, and the first
+ * answer counts. A line may just have become slow, and a new connection over it takes longer than the answer.
+ */
+export class CarriedRequest<T> {
+  readonly #settle: Settle<T>;
+  /** By connection, or its part: what takes the request off it. */
+  readonly #carriers = new Map<object, () => void>();
+
+  constructor(settle: Settle<T>) {
+    this.#settle = settle;
+  }
+
+  /** This one carries the request from now on. */
+  join(carrier: object, remove: () => void): void {
+    this.#carriers.set(carrier, remove);
+  }
+
+  /** This one carries it no longer. @returns whether no other one does. */
+  leave(carrier: object): boolean {
+    this.#carriers.delete(carrier);
+    return this.#carriers.size === 0;
+  }
+
+  resolve(value: T): void {
+    this.#settle.resolve(value);
+  }
+
+  /** This one has lost it: the request fails, unless another one carries it. */
+  fail(carrier: object, error: Error): void {
+    if (this.leave(carrier)) this.#settle.reject(error);
+  }
+
+  /** Takes the request off all connections. */
+  cancel(): void {
+    for (const remove of this.#carriers.values()) remove();
+    this.#carriers.clear();
+  }
+}
+
 /** How long a connection is kept without a question. Servers often close sooner (RFC 7766 §6.2.3), which costs nothing here. */
 const IDLE_MS = 30_000;
 
 interface WatchOptions {
-  readonly stalledMs: number;
-  /** Called when nothing has arrived for `stalledMs` after a question was sent. */
+  /** Called when nothing has arrived for the time given after a question was sent. */
   readonly onStalled: () => void;
   /** Called when the connection has had no question for a while. */
   readonly onIdle: () => void;
+}
+
+/** How long an answer may take on top of what opening the connection took, which is one round trip at the least. */
+const BEYOND_OPENING_MS = 500;
+
+/** How long a connection may be silent: `leastMs`, or longer over a line on which it took long to open. */
+export function silenceLimitMs(leastMs: number, openingMs: number): number {
+  return Math.max(leastMs, openingMs + BEYOND_OPENING_MS);
 }
 
 /** Notices that a kept connection is silent while questions wait, or is unused. One timer serves all questions. */
@@ -78,11 +125,11 @@ export class ConnectionWatch {
     this.#options = options;
   }
 
-  /** A question was sent. The silence starts with the first question after bytes were received. */
-  noteSent(): void {
+  /** A question was sent. The silence starts with the first question after bytes were received, and becomes a stall after `stalledMs`. */
+  noteSent(stalledMs: number): void {
     if (this.#isSilent) return;
     this.#isSilent = true;
-    this.#arm(this.#options.stalledMs, this.#options.onStalled);
+    this.#arm(stalledMs, this.#options.onStalled);
   }
 
   noteReceived(): void {

@@ -7,7 +7,7 @@ import type { Clock } from "../lib/clock.ts";
 import { connectError, type Dialer, destroyAndWait } from "./dial.ts";
 import { MAX_MEMBER_IN_FLIGHT } from "./member.ts";
 import type { ServerOptions } from "./options.ts";
-import { ConnectionWatch, PendingRequests, type Settle } from "./pending.ts";
+import { CarriedRequest, ConnectionWatch, PendingRequests, silenceLimitMs } from "./pending.ts";
 import { type AttemptSubject, EdnsSupport, ID_LIMIT, noteAttempt, readReply } from "./reply.ts";
 import { type ExchangeOptions, type ServerContext, type Upstream, UpstreamError } from "./upstream.ts";
 
@@ -39,13 +39,11 @@ const MAX_MOVES = 20;
 interface StreamRequest {
   readonly question: Question;
   readonly edns: boolean;
-  readonly settle: Settle<Answer>;
+  readonly carried: CarriedRequest<Answer>;
   /** How often the request has moved to another connection. */
   moves: number;
-  /** Whether the request has left a connection that was silent. It does so once: else a slow server would get it again and again. */
-  hasLeftSilence: boolean;
-  /** Takes the request off its connection. */
-  cancel: () => void;
+  /** Whether the request was sent again because a connection was silent. That happens once: else a slow server would get it again and again. */
+  wasSentTwice: boolean;
 }
 
 /** A server asked over TCP (RFC 7766) or TLS (RFC 7858), on connections that are kept open. */
@@ -73,9 +71,9 @@ export class StreamServer implements Upstream {
     return this.#edns.ask((edns) =>
       noteAttempt(options, this.#subject, () =>
         this.#pending.run<Answer>(options.signal, (settle) => {
-          const request: StreamRequest = { question, edns, settle, moves: 0, hasLeftSilence: false, cancel: () => undefined };
-          this.#send(request);
-          return () => request.cancel();
+          const carried = new CarriedRequest(settle);
+          this.#send({ question, edns, carried, moves: 0, wasSentTwice: false });
+          return () => carried.cancel();
         }),
       ),
     );
@@ -94,7 +92,7 @@ export class StreamServer implements Upstream {
   #send(request: StreamRequest): void {
     const connection = this.#connections.values().find(({ hasRoom }) => hasRoom) ?? this.#connect();
     if (connection === null)
-      request.settle.reject(new UpstreamError("barred", this.label, `${MAX_CONNECTIONS} connections are full`));
+      request.carried.fail(this, new UpstreamError("barred", this.label, `${MAX_CONNECTIONS} connections are full`));
     else connection.send(request);
   }
 
@@ -135,8 +133,8 @@ interface StreamConnectionOptions {
 /**
  * One connection. Queries are sent at once and answered in any order (RFC 7766 §6.2.1.1, §7). Ids are random and unique on the connection; the
  * id of an abandoned request stays taken, so its late answer cannot reach another request. When a connection that has carried an answer
- * breaks or stalls, its requests move to another one: most likely the server closed it while they were on their way. On a connection that
- * never worked they fail when it breaks, and move from it when it stalls if the server has answered on another one.
+ * breaks, its requests move to another one: most likely the server closed it while they were on their way. On a connection that never worked they
+ * fail. When a connection stalls, they are sent again over another one if the server has answered before, on any connection.
  */
 class StreamConnection {
   readonly #options: StreamConnectionOptions;
@@ -149,6 +147,8 @@ class StreamConnection {
   readonly #unsent = new Map<number, Uint8Array>();
   readonly #watch: ConnectionWatch;
   #socket: Socket | null = null;
+  readonly #dialedMs: number;
+  #stalledMs = STALLED_MS;
   /** Requests that are not abandoned. */
   #waiting = 0;
   #hasAnswered = false;
@@ -158,8 +158,8 @@ class StreamConnection {
 
   constructor(options: StreamConnectionOptions) {
     this.#options = options;
+    this.#dialedMs = options.clock.now();
     this.#watch = new ConnectionWatch(options.clock, {
-      stalledMs: STALLED_MS,
       onStalled: () => this.#stall(),
       onIdle: () => this.#end(new UpstreamError("closed", options.label, "idle")),
     });
@@ -178,7 +178,7 @@ class StreamConnection {
     const id = this.#pickId();
     this.#requests.set(id, request);
     this.#waiting += 1;
-    request.cancel = () => this.#abandon(id);
+    request.carried.join(this, () => this.#abandon(id));
     const message = askMessage(request.question, { id, edns: request.edns, padded: this.#options.padded });
     if (this.#socket === null) this.#unsent.set(id, frame(message));
     else this.#write(frame(message));
@@ -193,6 +193,7 @@ class StreamConnection {
 
   #use(socket: Socket): void {
     this.#socket = socket;
+    this.#stalledMs = silenceLimitMs(STALLED_MS, this.#options.clock.now() - this.#dialedMs);
     if (this.#hasEnded) return void socket.destroy();
     const { label } = this.#options;
     socket.on("data", (chunk: Buffer) => this.#receive(chunk));
@@ -205,7 +206,7 @@ class StreamConnection {
   }
 
   #write(framed: Uint8Array): void {
-    this.#watch.noteSent();
+    this.#watch.noteSent(this.#stalledMs);
     this.#socket?.write(framed);
   }
 
@@ -233,8 +234,8 @@ class StreamConnection {
     if (request === null) return;
     this.#waiting -= 1;
     const reply = readReply(message, id, request.question);
-    if (reply.kind === "answer") request.settle.resolve(reply.answer);
-    else request.settle.reject(new UpstreamError("malformed", this.#options.label, REPLY_FAULTS[reply.kind]));
+    if (reply.kind === "answer") request.carried.resolve(reply.answer);
+    else request.carried.fail(this, new UpstreamError("malformed", this.#options.label, REPLY_FAULTS[reply.kind]));
   }
 
   #abandon(id: number): void {
@@ -252,16 +253,14 @@ class StreamConnection {
     else this.#end(new UpstreamError("closed", this.#options.label, "retired"));
   }
 
-  // RFC 7766 §6.2.4 allows the requests of a lost connection to be sent again. Here they also leave a connection that seems lost, or that a busy
-  // server took and never reads.
+  // RFC 7766 §6.2.4 allows the requests of a lost connection to be sent again. Here those of a connection are that seems lost, or that a busy server
+  // took and never reads. Their answers still count here.
   #stall(): void {
     this.#isRetired = true;
     if (this.#options.isProven()) {
-      for (const [id, request] of this.#requests) {
-        if (request === null || request.hasLeftSilence) continue;
-        request.hasLeftSilence = true;
-        this.#requests.set(id, null);
-        this.#waiting -= 1;
+      for (const request of this.#requests.values()) {
+        if (request === null || request.wasSentTwice) continue;
+        request.wasSentTwice = true;
         this.#move(request);
       }
     }
@@ -285,8 +284,9 @@ class StreamConnection {
     this.#options.onEnd();
     const isLost = this.#hasAnswered && error instanceof UpstreamError && error.failure === "network";
     for (const request of requests) {
+      if (!request.carried.leave(this)) continue;
       if (isLost && request.moves < MAX_MOVES) this.#move(request);
-      else request.settle.reject(error);
+      else request.carried.fail(this, error);
     }
   }
 

@@ -13,6 +13,7 @@ import { BEHAVIOURS } from "./behaviours.ts";
 import { hang } from "./hang.ts";
 import { hostile } from "./hostile.ts";
 import { addressOf, type HouseTransport, SteadyHouse, Tally, TRANSPORTS } from "./household.ts";
+import { network } from "./network.ts";
 import { inOrder, World } from "./world.ts";
 
 const { values, positionals } = parseArgs({
@@ -26,7 +27,7 @@ const { values, positionals } = parseArgs({
     rate: { type: "string", default: "2000" },
     /** Takes every n-th behaviour of upstreams. */
     every: { type: "string", default: "3" },
-    /** Takes the behaviours, or the floods of `hang`, with this in their name. */
+    /** Takes the behaviours, or the floods of `hang`, the lines of `network`, with this in their name. */
     only: { type: "string", default: "" },
   },
 });
@@ -323,6 +324,7 @@ const SCENES: Readonly<Record<string, (world: World) => Promise<void>>> = {
   floods,
   hang: (world) =>
     hang(world, { count: Number(values.flood), perSecond: Number(values.rate), only: values.only, expect: expectThat }),
+  network: () => network(values.only, expectThat),
   hostile: (world) => hostile(world, values.only, expectThat),
   connections,
   restarts,

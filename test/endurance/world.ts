@@ -9,7 +9,14 @@ import { type FenliuProcess, fenliuCommand, makeCertificate } from "../clients/f
 import { eventually, start } from "../clients/processes.ts";
 import { empty } from "../support/zone-script.ts";
 import { addresses } from "../upstreams/messages.ts";
-import { type Action, type Asked, type Script, type ScriptedServer, scriptedServer } from "../upstreams/scripted-server.ts";
+import {
+  type Action,
+  type Asked,
+  type Script,
+  type ScriptedServer,
+  type ScriptedTransport,
+  scriptedServer,
+} from "../upstreams/scripted-server.ts";
 import { addressOf, HouseClient, type HouseTransport, type Ports } from "./household.ts";
 
 /** Every name has the address that `addressOf` says, and nothing else. */
@@ -19,6 +26,15 @@ export function inOrder(asked: Asked): Action {
 
 /** The upstreams of the configuration below, by their groups. */
 export type Upstreams = Readonly<Record<"near" | "far" | "dot", ScriptedServer>>;
+
+export async function openUpstreams(nearAt = "127.0.0.1", farAt = nearAt, dotAt = nearAt): Promise<Upstreams> {
+  const open = (transport: ScriptedTransport, address: string) =>
+    scriptedServer(transport, inOrder, { clock: systemClock, address });
+  return { near: await open("dns", nearAt), far: await open("https", farAt), dot: await open("tls", dotAt) };
+}
+
+/** The address of a server. */
+const hostOf = (server: ScriptedServer): string => server.options().host;
 
 const CA = fileURLToPath(new URL("../fixtures/tls/cert.pem", import.meta.url));
 
@@ -58,14 +74,11 @@ export class World {
   #ports: Ports = { dns: 0, tls: 0, https: 0, http: 0 };
   #fenliu: FenliuProcess | null = null;
 
-  static async open(): Promise<World> {
+  /** @param upstreams which the world closes at its end; absent = on the loopback interface. */
+  static async open(upstreams?: Upstreams): Promise<World> {
     const folder = mkdtempSync(join(tmpdir(), "fenliu-endurance-"));
     await makeCertificate(folder);
-    const [near, far, dot] = await Promise.all(
-      (["dns", "https", "tls"] as const).map((transport) => scriptedServer(transport, inOrder, { clock: systemClock })),
-    );
-    if (near === undefined || far === undefined || dot === undefined) throw new Error("three were asked for");
-    return new World(folder, { near, far, dot });
+    return new World(folder, upstreams ?? (await openUpstreams()));
   }
 
   private constructor(folder: string, upstreams: Upstreams) {
@@ -87,9 +100,9 @@ export class World {
 listen: { dns: ["127.0.0.1:${dns}"], tls: ["127.0.0.1:${tls}"], https: ["127.0.0.1:${https}"], http: ["127.0.0.1:${http}"], admin: "127.0.0.1:0" }
 tls: { cert: fullchain.pem, key: privkey.pem }
 upstreams:
-  near: { servers: ["127.0.0.1:${near.port}"] }
-  far: { servers: ["https://127.0.0.1:${far.port}/dns-query"], ca: ${CA} }
-  dot: { servers: ["tls://127.0.0.1:${dot.port}"], ca: ${CA} }
+  near: { servers: ["${hostOf(near)}:${near.port}"] }
+  far: { servers: [{ url: "https://localhost:${far.port}/dns-query", addresses: [${hostOf(far)}] }], ca: ${CA} }
+  dot: { servers: [{ url: "tls://localhost:${dot.port}", addresses: [${hostOf(dot)}] }], ca: ${CA} }
 lists:
   ads: { domains: [ads.txt] }
   near-ip: { addresses: [near.txt] }

@@ -9,6 +9,9 @@ export interface ScriptedProxy {
   options(changes?: Partial<ProxyOptions>): ProxyOptions;
   /** From now on nothing comes through the tunnels there are, in either direction, and none of them is closed. */
   freeze(): void;
+  /** Nothing comes through the tunnels there are until `release`, and nothing of it is lost. */
+  hold(): void;
+  release(): void;
   close(): Promise<void>;
 }
 
@@ -47,6 +50,12 @@ export async function scriptedProxy(
     options: (changes = {}) => ({ protocol, host: "127.0.0.1", port, username: null, password: null, ...changes }),
     freeze: () => {
       for (const socket of sockets) frozen.add(socket);
+    },
+    hold: () => {
+      for (const socket of sockets) socket.pause();
+    },
+    release: () => {
+      for (const socket of sockets) socket.resume();
     },
     close: async () => {
       for (const socket of sockets) socket.destroy();

@@ -279,3 +279,28 @@ describe.each(streamWays.filter(({ proxy }) => proxy === null))(
     });
   },
 );
+
+describe.each(streamWays.filter(({ proxy }) => proxy === "socks5"))("a line that becomes slow, asked by $title", (way) => {
+  test("costs no answer: one that comes after the question was sent again, over a connection that is still silent, counts", async () => {
+    const clock = fakeClock();
+    const script = (asked: Asked): Action => (asked.connection === 1 ? addresses(asked, "192.0.2.1") : silence);
+    const { upstream, server, proxy } = await site(way, script, { clock });
+    await upstream.exchange(question, errand());
+    // HTTP/1.1 has its connection free again a moment later.
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+    proxy?.hold();
+    const trip = errand();
+    const exchange = upstream.exchange(question, trip);
+    // Over HTTP/2 the second half is for the answer to a PING.
+    for (let passedMs = 0; server.asked.length < 2; passedMs += 500) {
+      await clock.advance(passedMs < 2_000 ? 500 : 0);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(server.asked.at(-1)?.connection).toBe(2);
+    proxy?.release();
+    expect(addressTexts(await exchange)).toEqual(["192.0.2.1"]);
+    expect(trip.attempts).toHaveLength(1);
+    // The connection that was silent takes no more, and ends; HTTP/1.1 leaves the other one too, where the answer is not awaited any more.
+    await until(() => server.open <= 1);
+  });
+});
