@@ -8,8 +8,9 @@ import { HEADER_BYTES, uint16 } from "./wire.ts";
  * Leaves out the records that do not belong to the answer (RFC 5452 §6): a server may only speak about the name in the question. What stays:
  *
  * - answer section: the alias chain from the name in the question (CNAME, DNAME), and the records of the question's type at the chain's end
- * - authority section: SOA, NS and DS of a name at or above a name of the chain, and NSEC and NSEC3, which prove themselves
- * - additional section: records of the names that the records above point to
+ * - authority section: SOA of a name at or above a name of the chain, and NSEC and NSEC3, which prove themselves. No delegation: clients have no use for
+ *   it, and a forger who wins once would give a whole zone to a server of his own (CVE-2008-1447, CVE-2025-11411)
+ * - additional section: records of the names that services, mail exchanges and name servers in the answer point to
  *
  * Signatures follow the records that they cover. Where nothing is left out the same answer is returned.
  */
@@ -18,7 +19,6 @@ export function keepChain(answer: Answer): Answer {
   const places = recordsOf(answer);
   if (places.every((place) => isPlain(answer, place))) return answer;
   const keeping: Keeping = { answer, chain: chainOf(answer, places), mentioned: new Set() };
-  for (const owner of keeping.chain) keeping.mentioned.add(owner);
   const kept: RecordPlace[] = [];
   const dropped: DroppedRecord[] = [];
   for (const place of places) {
@@ -49,7 +49,7 @@ interface Keeping {
   readonly answer: Answer;
   /** The names of the alias chain, from the question's name to `Answer.chainEnd`. */
   readonly chain: ReadonlySet<Name>;
-  /** Names that kept records point to, and the chain. Grows from record to record. */
+  /** Names that kept records point to. Grows from record to record. */
   readonly mentioned: Set<Name>;
 }
 
@@ -76,7 +76,7 @@ function belongs(keeping: Keeping, place: RecordPlace, owner: Name): boolean {
       return belongsToChain(keeping, owner, { own: place.type, covered: type });
     case "authority":
       if (type === TYPE.NSEC || type === TYPE.NSEC3) return true;
-      return (type === TYPE.SOA || type === TYPE.NS || type === TYPE.DS) && isAtOrAbove(owner, chain);
+      return type === TYPE.SOA && isAtOrAbove(owner, chain);
     case "additional":
       return mentioned.has(owner);
   }
@@ -101,8 +101,6 @@ function isAtOrAbove(owner: Name, chain: ReadonlySet<Name>): boolean {
 /** Bytes before the name that a record points to. */
 const TARGETS = new Map<number, number>([
   [TYPE.NS, 0],
-  [TYPE.CNAME, 0],
-  [TYPE.PTR, 0],
   [TYPE.MX, 2],
   [TYPE.SVCB, 2],
   [TYPE.HTTPS, 2],

@@ -3,7 +3,7 @@ import { emptyAnswer } from "../answers/negative.ts";
 import type { Replacement } from "../answers/replace.ts";
 import { withoutAddresses } from "../answers/svcb.ts";
 import { AddressSet, addressFromText } from "../dns/address.ts";
-import { type Answer, addressesOf, outcomeOf, recordsOf } from "../dns/answer.ts";
+import { type Answer, addressesOf, outcomeOf, type RecordPlace, recordsOf } from "../dns/answer.ts";
 import type { ExtendedError } from "../dns/edns.ts";
 import type { Question } from "../dns/query.ts";
 import { hintAddresses, svcParams } from "../dns/svcb.ts";
@@ -65,11 +65,12 @@ export function classifyAnswer(answer: Answer, sets: Pick<NearSets, "near" | "fo
 
 /**
  * Whether an answer is forged: it has a forged address in its records, in hints or in the additional section, or it answers a question for HTTPS with
- * records of another type, as some forgers do.
+ * records of another type, as some forgers do. Hints that cannot be read may be anything, and some client may read them.
  */
 export function isForged(answer: Answer, forged: AddressSet): boolean {
   if (hasForeignAnswer(answer)) return true;
   if (forged.size === 0) return false;
+  if (hasUnreadableBinding(answer)) return true;
   const additional = answer.additionalOffset < answer.wire.length ? addressesOf(answer, "additional") : [];
   return [...addressesOf(answer), ...additional, ...hintsOf(answer)].some((address) => forged.has(address));
 }
@@ -82,11 +83,18 @@ function hasForeignAnswer({ type, answered, dropped = [] }: Answer): boolean {
   );
 }
 
-/** The addresses in hints of SVCB and HTTPS records; none for questions of other types. */
+function hasUnreadableBinding(answer: Answer): boolean {
+  return bindingsOf(answer).some((place) => svcParams(answer.wire, place) === null);
+}
+
+/** The SVCB and HTTPS records of all sections; none for questions of other types. */
+function bindingsOf(answer: Answer): readonly RecordPlace[] {
+  return BINDING_TYPES.has(answer.type) ? recordsOf(answer).filter(({ type }) => BINDING_TYPES.has(type)) : [];
+}
+
+/** The addresses in the hints of `bindingsOf`. */
 function hintsOf(answer: Answer): Uint8Array[] {
-  if (!BINDING_TYPES.has(answer.type)) return [];
-  const bindings = recordsOf(answer).filter(({ type }) => BINDING_TYPES.has(type));
-  const params = bindings.flatMap((place) => svcParams(answer.wire, place) ?? []);
+  const params = bindingsOf(answer).flatMap((place) => svcParams(answer.wire, place) ?? []);
   return params.flatMap(({ key, start, end }) => hintAddresses({ key, value: answer.wire.subarray(start, end) }));
 }
 
@@ -99,7 +107,9 @@ export function voidAnswer(question: Question, route: string, answer: Answer, fo
   const reason = hasForeignAnswer(answer)
     ? "answered with records of another type"
     : isForged(answer, forged)
-      ? "gave an address of poison or bogus"
+      ? hasUnreadableBinding(answer)
+        ? "answered with a service binding that cannot be read"
+        : "gave an address of poison or bogus"
       : "gave no address that its group takes";
   const extendedErrors: ExtendedError[] = [{ code: EDE.OTHER, text: `void answer: ${route} ${reason}`, isVoid: true }];
   return { ...emptyAnswer(question, isBinding ? RCODE.NOERROR : RCODE.SERVFAIL), extendedErrors };

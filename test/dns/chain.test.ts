@@ -45,14 +45,6 @@ describe("an answer in which everything belongs to the question is the same one"
     ["any type", "ANY", { answers: zone("page.example A 192.0.2.7", "page.example TXT x", signature("page.example", "TXT")) }],
     ["signatures", "RRSIG", { answers: zone(signature("page.example", "TXT")) }],
     [
-      "a referral",
-      "A",
-      {
-        authority: zone("example NS ns.example", "example DS 1 13 2 AB", signature("example", "DS")),
-        additional: zone("ns.example A 192.0.2.53"),
-      },
-    ],
-    [
       "a signed denial",
       "A",
       {
@@ -75,6 +67,7 @@ describe("an answer in which everything belongs to the question is the same one"
       "HTTPS",
       { answers: zone("page.example HTTPS 1 ."), additional: zone("page.example A 192.0.2.7") },
     ],
+    ["name servers", "NS", { answers: zone("page.example NS ns.net"), additional: zone("ns.net A 192.0.2.53") }],
     ["mail servers", "MX", { answers: zone("page.example MX 10 mail.net"), additional: zone("mail.net A 192.0.2.25") }],
     [
       "services",
@@ -116,7 +109,23 @@ describe("what a server was not asked for goes (RFC 5452 §6)", () => {
       authority: zone("bank.test NS evil.test", "example NS ns.example", "example A 203.0.113.9"),
       additional: zone("ns.example A 192.0.2.53", "bank.test A 203.0.113.9", "evil.test A 203.0.113.9"),
     });
-    expect(left(answer)).toEqual(["page.example. A 192.0.2.7", "example. NS ns.example.", "ns.example. A 192.0.2.53"]);
+    expect(left(answer)).toEqual(["page.example. A 192.0.2.7"]);
+  });
+
+  test("a delegation, also where it is all there is", () => {
+    const answer = answerTo("A", {
+      authority: zone("example NS ns.example", "example DS 1 13 2 AB", signature("example", "DS")),
+      additional: zone("ns.example A 192.0.2.53"),
+    });
+    expect(left(answer)).toEqual([]);
+  });
+
+  test("records of another type beside an address: they would pass by what a rule says of their type", () => {
+    const answer = answerTo("A", {
+      answers: zone("page.example CNAME cdn.example", "cdn.example A 192.0.2.7"),
+      additional: zone("cdn.example AAAA 2001:db8::7", "page.example HTTPS 1 . ipv4hint=203.0.113.9"),
+    });
+    expect(left(answer)).toEqual(["page.example. CNAME cdn.example.", "cdn.example. A 192.0.2.7"]);
   });
 
   test("addresses in answer to HTTPS go", () => {

@@ -27,6 +27,8 @@ export interface GroupSetup {
   readonly transport?: ScriptedTransport;
   /** `maxQps` of each server. */
   readonly maxQps?: number | null;
+  /** Other keys of each server: `mixedCase: true`. */
+  readonly serverKeys?: string;
   /** Other keys of the group, as they stand in a YAML mapping: `strategy: race, attempt: 100ms`. */
   readonly keys?: string;
 }
@@ -193,7 +195,7 @@ interface OpenGroup {
   /** Those to be closed. */
   readonly own: readonly ScriptedServer[];
   readonly keys: string;
-  readonly maxQps: number | null;
+  readonly serverKeys: string;
 }
 
 async function openGroups(upstreams: NonNullable<SiteSetup["upstreams"]>, clock: FakeClock): Promise<OpenGroup[]> {
@@ -205,6 +207,7 @@ async function openGroups(upstreams: NonNullable<SiteSetup["upstreams"]>, clock:
         transport = "dns",
         keys = "",
         maxQps = null,
+        serverKeys = maxQps === null ? "" : `maxQps: ${maxQps}`,
       }: GroupSetup = typeof setup === "function" ? { servers: [setup] } : setup;
       const own: ScriptedServer[] = [];
       const open = async (server: Script | ScriptedServer) => {
@@ -213,17 +216,17 @@ async function openGroups(upstreams: NonNullable<SiteSetup["upstreams"]>, clock:
         own.push(opened);
         return opened;
       };
-      return { name, keys, maxQps, servers: await Promise.all(servers.map(open)), own };
+      return { name, keys, serverKeys, servers: await Promise.all(servers.map(open)), own };
     }),
   );
 }
 
 /** The whole file. */
 function textOf({ groups, admin }: { readonly groups: readonly OpenGroup[]; readonly admin: boolean }, yaml: string): string {
-  const lines = groups.map(({ name, servers, keys, maxQps }) => {
+  const lines = groups.map(({ name, servers, keys, serverKeys }) => {
     const urls = servers
       .map((server) => `"${server.options().label}${server.options().path}"`)
-      .map((url) => (maxQps === null ? url : `{ url: ${url}, maxQps: ${maxQps} }`));
+      .map((url) => (serverKeys === "" ? url : `{ url: ${url}, ${serverKeys} }`));
     return `  ${name}: { servers: [${urls.join(", ")}]${keys === "" ? "" : `, ${keys}`} }\n`;
   });
   const listen = LISTEN.replace("ADMIN", admin ? '"127.0.0.1:0"' : "null");
