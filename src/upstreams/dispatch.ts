@@ -18,6 +18,28 @@ export const PATIENCE = 2;
 /** How long to wait for pending answers after a doubtful one: a group that asks all members at once asks none twice. */
 export const DOUBT_MS = 300;
 
+/**
+ * How many questions may be sent to one more member although the first one has not failed: one of ten recent ones, and so many in a row after quiet times.
+ * Else a day on which every answer is slow would double the load on the servers and make them slower still.
+ */
+export const HEDGES = { share: 0.1, inARow: 30 } as const;
+
+/** Counts the questions of a group, and those for which a silent member was joined by the next one. */
+export class HedgeBudget {
+  #left: number = HEDGES.inARow;
+
+  noteQuestion(): void {
+    this.#left = Math.min(this.#left + HEDGES.share, HEDGES.inARow);
+  }
+
+  /** Takes one question from what may be sent twice; false = there is none left. */
+  take(): boolean {
+    if (this.#left < 1) return false;
+    this.#left -= 1;
+    return true;
+  }
+}
+
 /** What a group gives to each of its dispatches. */
 export interface DispatchContext {
   /** The name of the group. */
@@ -28,6 +50,7 @@ export interface DispatchContext {
   readonly fallbackAfterMs: number | null;
   /** Whether the fallback may have the client's subnet too: both groups have equal `ecs`. */
   readonly fallbackTakesSubnet: boolean;
+  readonly hedges: HedgeBudget;
   readonly clock: Clock;
 }
 
@@ -48,15 +71,18 @@ interface PendingAttempt {
   readonly attempts: Attempt[];
   /** The fallback's own dispatch. */
   nested: Dispatch | null;
-  /** Runs out after `attemptMs`; null from then on, when the next member has been asked. */
+  /** Runs until the next member is asked because this one is silent; null from then on. */
   timer: Timer | null;
+  /** Whether the member has been silent for `attemptMs`. */
+  isSilent: boolean;
   outcome: AttemptOutcome | null;
   elapsedMs: number;
 }
 
 /**
  * One question on its way through the members of a group. Each member that is asked brings in one more: at once when it fails, after `attemptMs`
- * when it is silent. Its own answer still counts after that. The first good answer ends the dispatch.
+ * when it is silent, or where the budget for that is used up when it counts as failed (`PATIENCE`). Its own answer still counts after that. The first
+ * good answer ends the dispatch.
  */
 export class Dispatch {
   /**
@@ -134,16 +160,25 @@ export class Dispatch {
         continue;
       }
       const attempt = this.#start(member);
-      attempt.timer = this.#context.clock.setTimer(() => {
-        attempt.timer = null;
-        this.#askNext();
-        this.#review();
-      }, this.#context.attemptMs);
+      attempt.timer = this.#context.clock.setTimer(() => this.#noteSilence(attempt, member), this.#context.attemptMs);
       const group = this.#context.label;
       const options = { ...this.#options, signal: this.#stop.signal, attempts: attempt.attempts, group };
       this.#await(attempt, ask(member.upstream, this.#question, options));
       return;
     }
+  }
+
+  /** Asks the next member beside the silent one, or waits until the silent one counts as failed. */
+  #noteSilence(attempt: PendingAttempt, member: Member): void {
+    const { clock, attemptMs, hedges } = this.#context;
+    const join = (): void => {
+      attempt.timer = null;
+      this.#askNext();
+      this.#review();
+    };
+    attempt.isSilent = true;
+    if (this.#waiting.length === 0 || !member.healthy || hedges.take()) join();
+    else attempt.timer = clock.setTimer(join, attemptMs * (PATIENCE - 1));
   }
 
   /** The members have had their head start. An answer that awaits confirmation is one, so the fallback stays out then. */
@@ -166,7 +201,7 @@ export class Dispatch {
 
   #start(member: Member | null): PendingAttempt {
     const startedMs = this.#context.clock.now();
-    const attempt = { member, startedMs, attempts: [], nested: null, timer: null, outcome: null, elapsedMs: 0 };
+    const attempt = { member, startedMs, attempts: [], nested: null, timer: null, isSilent: false, outcome: null, elapsedMs: 0 };
     this.#started.push(attempt);
     return attempt;
   }
@@ -297,14 +332,14 @@ export class Dispatch {
     this.#head?.cancel();
     this.#doubt?.cancel();
     const pending = this.#started.filter(({ outcome }) => outcome === null);
-    for (const attempt of pending) this.#close(attempt, { kind: "abandoned", silent: attempt.timer === null });
+    for (const attempt of pending) this.#close(attempt, { kind: "abandoned", silent: attempt.isSilent });
     this.#trace = [];
     // The abort completes the traces of servers and of the fallback, so it comes before the traces are read.
     if (pending.length > 0) this.#stop.abort(new UpstreamError("aborted", this.#context.label, "no longer needed"));
     this.#trace = this.#started.flatMap((attempt) => this.#traceOf(attempt));
   }
 
-  #traceOf({ member, attempts, nested, startedMs, timer, outcome, elapsedMs }: PendingAttempt): readonly Attempt[] {
+  #traceOf({ member, attempts, nested, startedMs, isSilent, outcome, elapsedMs }: PendingAttempt): readonly Attempt[] {
     if (member === null) return nested?.attempts() ?? [];
     const { label, clock } = this.#context;
     const trace = attempts.map((attempt) => ({ ...attempt, group: attempt.group ?? label }));
@@ -312,7 +347,7 @@ export class Dispatch {
       const transport = transportOf(member.server);
       return { group: label, server: member.label, transport, startedMs, elapsedMs: ms, rcode: null, failure };
     };
-    if (outcome === null) return [...trace, unanswered(timer === null ? "timeout" : null, clock.now() - startedMs)];
+    if (outcome === null) return [...trace, unanswered(isSilent ? "timeout" : null, clock.now() - startedMs)];
     if (outcome.kind !== "abandoned") return trace;
     // A silent server is shown as silent, whether or not another one was faster.
     const failure = outcome.silent ? "timeout" : "aborted";

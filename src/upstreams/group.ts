@@ -6,7 +6,7 @@ import type { Question } from "../dns/query.ts";
 import type { Requester } from "../lib/client.ts";
 import type { Clock } from "../lib/clock.ts";
 import { FairShare } from "../lib/fair-share.ts";
-import { Dispatch, type DispatchContext, type DispatchOptions, planFor } from "./dispatch.ts";
+import { Dispatch, type DispatchContext, type DispatchOptions, HedgeBudget, planFor } from "./dispatch.ts";
 import { isAddressType, MAX_MEMBER_IN_FLIGHT, Member, type MemberStatus } from "./member.ts";
 import type { GroupOptions, ServerOptions, Strategy } from "./options.ts";
 import { BackgroundQueries, Probes } from "./probes.ts";
@@ -65,6 +65,7 @@ export class Group implements Upstream {
   readonly #queries: BackgroundQueries;
   readonly #probes: Probes;
   readonly #measured = new Set<Member>();
+  readonly #hedges = new HedgeBudget();
   readonly #dispatches = new Set<Dispatch>();
   readonly #waiting = new FairShare(MAX_GROUP_IN_FLIGHT, networkOfAddress);
   /** The policy of the latest question. The group's own questions follow it. */
@@ -82,12 +83,12 @@ export class Group implements Upstream {
     this.#context = context;
     this.#fallback = fallback;
     const fallbackTakesSubnet = isDeepStrictEqual(options.ecs, fallback?.options.ecs ?? null);
-    this.#dispatchContext = { label, attemptMs, fallback, fallbackAfterMs, fallbackTakesSubnet, clock };
+    this.#dispatchContext = { label, attemptMs, fallback, fallbackAfterMs, fallbackTakesSubnet, hedges: this.#hedges, clock };
     this.#asksFrom = AddressSet.of(...options.asksFrom);
     this.#members = openMembers(options, context, (member, healthy) => this.#noteHealth(member, healthy));
     this.encrypted = this.#members.every(({ upstream }) => upstream.encrypted) && fallback?.encrypted !== false;
     this.#queries = new BackgroundQueries(clock, (question) => (this.#egress?.forbids(label, question, null) ?? null) === null);
-    this.#probes = new Probes(this.#members, clock, this.#queries);
+    this.#probes = new Probes(this.#members, context, this.#queries);
   }
 
   /** Whether any member is healthy. */
@@ -128,6 +129,7 @@ export class Group implements Upstream {
     if (!this.#waiting.hasRoom(client)) throw new UpstreamError("crowded", this.label, "too many questions are waiting already");
     const plan = planFor(this.options.strategy, members, this.#context.random);
     if (plan.measure !== null) void this.#measure(plan.measure, question, options.requester);
+    this.#hedges.noteQuestion();
     const dispatch = new Dispatch(this.#dispatchContext, { question, plan }, options);
     this.#dispatches.add(dispatch);
     this.#waiting.take(client);

@@ -19,18 +19,23 @@ export const ROOT_SERVERS: Question = {
   clientSubnet: null,
 };
 
-/** Probes unhealthy members until they reply: every second while no member of the group is healthy, else ever less often. */
+/** By how much a delay between two probes differs from what it is on average, at most: those that lost a server together do not come back together. */
+export const PROBE_JITTER = 0.2;
+
+/** Probes unhealthy members until they reply: about every second while no member of the group is healthy, else ever less often. */
 export class Probes {
   readonly #members: readonly Member[];
   readonly #clock: Clock;
+  readonly #random: () => number;
   readonly #queries: BackgroundQueries;
   readonly #next = new Map<Member, { readonly timer: Timer; readonly sent: number }>();
   #stopped = false;
 
   /** @param members all members of the group. */
-  constructor(members: readonly Member[], clock: Clock, queries: BackgroundQueries) {
+  constructor(members: readonly Member[], { clock, random }: ProbesContext, queries: BackgroundQueries) {
     this.#members = members;
     this.#clock = clock;
+    this.#random = random;
     this.#queries = queries;
   }
 
@@ -59,7 +64,8 @@ export class Probes {
 
   #schedule(member: Member, sent: number): void {
     this.#next.get(member)?.timer.cancel();
-    const delayMs = this.#isAnyHealthy() ? member.health.probeDelayMs : PROBE_DELAY.leastMs;
+    const onAverageMs = this.#isAnyHealthy() ? member.health.probeDelayMs : PROBE_DELAY.leastMs;
+    const delayMs = onAverageMs * (1 + PROBE_JITTER * (2 * this.#random() - 1));
     this.#next.set(member, { timer: this.#clock.setTimer(() => this.#probe(member, sent), delayMs), sent });
   }
 
@@ -78,6 +84,12 @@ export class Probes {
     });
     if (!member.healthy && symptomOf(outcome) === "reply") member.revive(elapsedMs);
   }
+}
+
+interface ProbesContext {
+  readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
 }
 
 interface BackgroundQuery {

@@ -94,6 +94,23 @@ describe("probes", () => {
     expect(secondsAsked(site, "a", illMs)).toEqual([1, 3, 7, 15, 31, 61, 91, 121]);
   });
 
+  test.each([
+    [0, [0.8, 2.4, 5.6, 12, 24.8, 48.8, 72.8]],
+    [0.999_999, [1.2, 3.6, 8.4, 18, 37.2, 73.2]],
+  ])(
+    "come up to a fifth earlier or later than that: those that lost a server together do not come back together",
+    async (random, seconds) => {
+      const site = new Site(two);
+      site.random = () => random;
+      site.behave({ a: fails("refused", 0) });
+      await site.ask();
+      const illMs = site.clock.now() - 10;
+      site.takeAsked();
+      await site.clock.advance(74_000);
+      expect(site.server("a").asked.map(({ atMs }) => Math.round((atMs - illMs) / 100) / 10)).toEqual(seconds);
+    },
+  );
+
   test("while no member is healthy each is probed every second", async () => {
     const site = new Site(two);
     site.behave({ a: fails("refused", 0) });

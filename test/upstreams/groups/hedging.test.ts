@@ -1,0 +1,66 @@
+import { describe, expect, test } from "vitest";
+import { HEDGES } from "../../../src/upstreams/dispatch.ts";
+import { answers, groupOptions, Site, silent } from "./scripted.ts";
+
+/** How often each server was asked since the last call. */
+function counts(site: Site): Record<string, number> {
+  const counted: Record<string, number> = { a: 0, b: 0, c: 0 };
+  for (const label of site.takeAsked()) counted[label] = (counted[label] ?? 0) + 1;
+  return counted;
+}
+
+describe("a member that is slow, but answers", () => {
+  test("is joined by the next for a tenth of the questions alone, so that a slow day does not double the load", async () => {
+    const site = new Site(groupOptions("g"));
+    site.behave({ a: answers(900), b: answers(900) });
+    const exchanged = await site.askTimes(400);
+    expect(exchanged.every(({ outcome, elapsedMs }) => outcome === "a" && elapsedMs === 900)).toBe(true);
+    expect(counts(site)).toEqual({ a: 400, b: HEDGES.inARow + 400 * HEDGES.share - 1, c: 0 });
+  });
+
+  test("is joined at once again after quiet times", async () => {
+    const site = new Site(groupOptions("g"));
+    site.behave({ a: answers(900) });
+    await site.askTimes(60);
+    site.behave({ a: answers(10) });
+    await site.askTimes(HEDGES.inARow / HEDGES.share);
+    site.behave({ a: answers(900) });
+    counts(site);
+    expect(await site.ask()).toMatchObject({ outcome: "b", elapsedMs: 610 });
+  });
+});
+
+describe("where the budget is used up", () => {
+  const spent = async (): Promise<Site> => {
+    const site = new Site(groupOptions("g"));
+    site.behave({ a: answers(900), b: answers(900) });
+    // The last of these was just after one that was joined.
+    await site.askTimes(44);
+    counts(site);
+    return site;
+  };
+
+  test("a member that stays silent is joined when it counts as failed, and then it is unhealthy", async () => {
+    const site = await spent();
+    site.behave({ a: silent, b: answers(10) });
+    const exchanged = await site.askTimes(3);
+    expect(exchanged.map(({ outcome, elapsedMs }) => [outcome, elapsedMs])).toEqual(Array(3).fill(["b", 1210]));
+    expect(await site.ask()).toMatchObject({ outcome: "b", elapsedMs: 10 });
+  });
+
+  test("a member that fails late is followed by the next at once", async () => {
+    const site = await spent();
+    site.behave({ a: answers(700, 2), b: answers(10) });
+    expect(await site.ask()).toMatchObject({ outcome: "b", elapsedMs: 710 });
+  });
+
+  test("its silence is in the trace as any other", async () => {
+    const site = await spent();
+    site.behave({ a: silent, b: answers(10) });
+    const { attempts } = await site.ask();
+    expect(attempts.map(({ server, failure }) => [server, failure])).toEqual([
+      ["a", "timeout"],
+      ["b", null],
+    ]);
+  });
+});
