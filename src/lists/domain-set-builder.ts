@@ -1,10 +1,13 @@
 import { boundedRegexp, MAX_WAYS } from "../lib/bounded-regexp.ts";
 import { runSync, type Sliced } from "../lib/cooperative.ts";
-import { DomainSet, type EntrySource, type TextPattern } from "./domain-set.ts";
+import { AdguardRules, type CompiledRule } from "./adguard-rules.ts";
+import { ClientAddresses, ClientCondition } from "./clients.ts";
+import { DomainSet, type EntrySource } from "./domain-set.ts";
 import type { NameTable } from "./name-table.ts";
 import { buildNameTable, NameCollector } from "./name-table-build.ts";
 import type { BadPattern, Pattern } from "./patterns.ts";
-import type { DomainSink } from "./types.ts";
+import type { TextPattern } from "./text-patterns.ts";
+import type { AdguardRule, DomainSink } from "./types.ts";
 
 /** Limit for the keywords and regular expressions of one set: a query that no name of the set matches is tried with them. */
 const MAX_TEXT_PATTERNS = 2000;
@@ -12,6 +15,9 @@ const MAX_TEXT_PATTERNS = 2000;
 /** All expressions of a set may take as long as four of the most expensive ones: some 20 ms for the worst name. */
 const MAX_SET_WAYS = 4 * MAX_WAYS.list;
 const MAX_KEYWORD_LENGTH = 253;
+
+/** Limit for the rules of one set that are more than a name: each takes some hundred bytes. */
+const MAX_RULES = 20_000;
 
 /** Builds a DomainSet, one source after another. */
 export class DomainSetBuilder {
@@ -22,6 +28,10 @@ export class DomainSetBuilder {
   readonly #importantExceptions = new NameCollector();
   readonly #sources: EntrySource[] = [];
   readonly #texts: TextPattern[] = [];
+  readonly #rules: CompiledRule[] = [];
+  /** By what is written, so that rules for the same clients share a condition. */
+  readonly #clients = new Map<string, ClientCondition>();
+  readonly #addresses = new ClientAddresses();
 
   /** In how many ways the engine may try the expressions against one name. */
   #ways = 0;
@@ -32,7 +42,7 @@ export class DomainSetBuilder {
 
   /** Number of entries so far, with doubles and exceptions. */
   get count(): number {
-    return this.#names.count + this.#exceptions.count + this.#texts.length;
+    return this.#names.count + this.#exceptions.count + this.#texts.length + this.#rules.length;
   }
 
   /** The next sources have at most so many bytes of names. */
@@ -53,6 +63,7 @@ export class DomainSetBuilder {
         return this.#exceptions.addText(name, kind, line);
       },
       text: (kind, text, line) => this.#addText({ kind, text, source: label, line }),
+      rule: (rule, line) => this.#addRule(rule, { source: label, line }),
     };
   }
 
@@ -74,6 +85,7 @@ export class DomainSetBuilder {
       exceptions: yield* tableOf(this.#exceptions),
       important: yield* tableOf(this.#important),
       importantExceptions: yield* tableOf(this.#importantExceptions),
+      rules: this.#rules.length === 0 ? null : new AdguardRules(this.#rules),
       names: yield* buildNameTable(this.#names.rows()),
     });
   }
@@ -95,13 +107,36 @@ export class DomainSetBuilder {
       this.#texts.push({ ...entry, text: keyword, matches: (text) => text.includes(keyword) });
       return null;
     }
-    const bounded = boundedRegexp(entry.text);
+    const matches = this.#compile(entry.text);
+    if (typeof matches === "string") return matches;
+    this.#texts.push({ ...entry, matches });
+    return null;
+  }
+
+  #addRule(rule: AdguardRule, place: Pick<CompiledRule, "source" | "line">): string | null {
+    if (this.#rules.length >= MAX_RULES) return `more than ${MAX_RULES} rules that are more than a name`;
+    const matches = rule.pattern.kind === "regexp" ? this.#compile(rule.pattern.source) : null;
+    if (typeof matches === "string") return matches;
+    this.#rules.push({ ...rule, ...place, matches, clientCondition: this.#conditionOf(rule.clients) });
+    return null;
+  }
+
+  #conditionOf(clients: readonly string[]): ClientCondition | null {
+    if (clients.length === 0) return null;
+    const key = clients.join("|");
+    const known = this.#clients.get(key) ?? new ClientCondition(clients, this.#addresses);
+    this.#clients.set(key, known);
+    return known;
+  }
+
+  /** Returns why the expression cannot be used, or its test. */
+  #compile(source: string): TextPattern["matches"] | string {
+    const bounded = boundedRegexp(source);
     if (bounded.kind === "refused") return bounded.reason;
     const { regexp, ways } = bounded;
     if (this.#ways + ways > MAX_SET_WAYS) return "one regular expression too many: together they would take too long for a name";
     this.#ways += ways;
-    this.#texts.push({ ...entry, matches: (text) => regexp.test(text) });
-    return null;
+    return (text) => regexp.test(text);
   }
 }
 

@@ -1,8 +1,11 @@
 import { type Name, nameText } from "../dns/name.ts";
 import { MAX_SUBJECT_LENGTH } from "../lib/bounded-regexp.ts";
 import { unreachable } from "../lib/unreachable.ts";
+import type { AdguardRules, Asked, CompiledRule, Rewritten } from "./adguard-rules.ts";
+import type { ClientCondition } from "./clients.ts";
 import type { NameTable } from "./name-table.ts";
 import { type Pattern, patternText } from "./patterns.ts";
+import { type TextPattern, TextPatterns } from "./text-patterns.ts";
 
 /** The entry of a set that fits a name. Only `describe` of the same set understands `entry`. */
 export interface Match {
@@ -10,6 +13,10 @@ export interface Match {
   /** Bytes of the entry's name on the wire, with the root label: 1 for the pattern of everything, 0 for a keyword or regular expression. */
   readonly wireLength: number;
   readonly entry: number;
+  /** The rule that fits, where it is one of `AdguardRules`; `entry` says nothing then. */
+  readonly rule?: CompiledRule;
+  /** What that rule, and others of its kind for the name, answer. */
+  readonly rewritten?: Rewritten;
 }
 
 /** Where a pattern is written, for explaining a decision. */
@@ -20,6 +27,7 @@ export interface DomainEntry {
   readonly source: string;
   /** From 1: the line; in a .dat file the number of the entry within its category; in a rule the place among its patterns. */
   readonly line: number;
+  /** A rule of `AdguardRules` as it is written. */
   readonly pattern: string;
 }
 
@@ -39,6 +47,8 @@ interface DomainSetParts {
   /** Names that exceptions do not take out, unless these are important too; null = none. */
   readonly important: NameTable | null;
   readonly importantExceptions: NameTable | null;
+  /** null = none. */
+  readonly rules: AdguardRules | null;
 }
 
 /** An immutable set of domain names, made of patterns: names in a NameTable, and a few keywords and regular expressions. */
@@ -53,20 +63,24 @@ export class DomainSet {
 
   /** Number of different patterns, without exceptions. */
   get size(): number {
-    return this.#parts.names.size + this.#parts.texts.length;
+    return this.#parts.names.size + this.#parts.texts.length + (this.#parts.rules?.size ?? 0);
   }
 
   /**
    * The pattern that fits the name best: exactly this name, else the longest suffix, else the first keyword or regular expression.
    * Returns null if no pattern fits or an exception does. Without `texts`, keywords and regular expressions are not tried.
+   * @param asked null = rules that hold for some clients or types alone do not count.
    */
-  match(name: Name, texts = true): Match | null {
-    const { names, exceptions } = this.#parts;
+  match(name: Name, texts = true, asked: Asked | null = null): Match | null {
+    const { names, exceptions, rules } = this.#parts;
+    if (rules !== null) {
+      const holding = rules.holding(name, texts, asked);
+      if (holding.length > 0) return this.#matchWith(holding, name, { texts, rewrites: asked?.rewrites === true });
+    }
     const entry = names.find(name);
-    if (entry < 0 && !(texts && this.hasTexts)) return null;
+    if (entry < 0 && !(texts && this.#texts.size > 0)) return null;
     if (exceptions !== null && exceptions.find(name) >= 0 && !this.#isKept(name)) return null;
-    if (entry < 0) return this.#matchText(nameText(name));
-    return { kind: names.kindOf(entry) === "full" ? "full" : "suffix", wireLength: names.wireLength(entry), entry };
+    return this.#matchAt(entry, name, texts);
   }
 
   /** null = the patterns are written in a rule. */
@@ -75,13 +89,15 @@ export class DomainSet {
   }
 
   /** As in `DomainEntry`. */
-  lineOf({ kind, entry }: Match): number {
+  lineOf({ kind, entry, rule }: Match): number {
     const { names, texts } = this.#parts;
+    if (rule !== undefined) return rule.line;
     return kind === "full" || kind === "suffix" ? names.lineOf(entry) : (texts[entry]?.line ?? 0);
   }
 
   describe(match: Match): DomainEntry {
     const { list, names, sources, texts } = this.#parts;
+    if (match.rule !== undefined) return { list, source: match.rule.source, line: match.rule.line, pattern: match.rule.text };
     switch (match.kind) {
       case "full":
       case "suffix":
@@ -107,17 +123,30 @@ export class DomainSet {
 
   /** Whether the set has keywords or regular expressions, which may fit names anywhere. */
   get hasTexts(): boolean {
-    return this.#parts.texts.length > 0;
+    return this.#texts.size > 0 || this.#parts.rules?.hasTexts === true;
   }
 
-  /** Whether a name pattern stands for a name strictly below this one. Keywords and regular expressions do not count. */
+  /** Whether a match may depend on the client or the type. */
+  get hasRules(): boolean {
+    return this.#parts.rules !== null;
+  }
+
+  /** The clients that rules of the set tell apart. */
+  get clients(): readonly ClientCondition[] {
+    return this.#parts.rules?.clients ?? [];
+  }
+
+  /**
+   * Whether a name pattern stands for a name strictly below this one, or a rule for this name or one below it. Keywords and regular expressions do
+   * not count.
+   */
   reachesBelow(name: Name): boolean {
-    return this.#parts.names.reachesBelow(name);
+    return this.#parts.names.reachesBelow(name) || this.#parts.rules?.reaches(name, false) === true;
   }
 
-  /** Whether an exception stands for a name strictly below this one. */
+  /** Whether an exception stands for a name strictly below this one, or a rule takes this name or one below it out for some questions. */
   exceptsBelow(name: Name): boolean {
-    return this.#parts.exceptions?.reachesBelow(name) === true;
+    return this.#parts.exceptions?.reachesBelow(name) === true || this.#parts.rules?.reaches(name, true) === true;
   }
 
   /** The names of the patterns in the order of reading; `*.x` for a pattern that means only what is below x. */
@@ -137,6 +166,34 @@ export class DomainSet {
     );
   }
 
+  /** @param holding rules that hold for the question. Important exceptions come first, then important entries, then exceptions. */
+  #matchWith(
+    holding: readonly CompiledRule[],
+    name: Name,
+    { texts, rewrites }: { readonly texts: boolean; readonly rewrites: boolean },
+  ): Match | null {
+    const { names, exceptions, important, importantExceptions, rules } = this.#parts;
+    const rewriting = rewrites ? (rules?.rewrite(name, holding) ?? null) : null;
+    if (rewriting !== null) return { ...matchBy(rewriting.rule), rewritten: rewriting.rewritten };
+    const has = (table: NameTable | null) => table !== null && table.find(name) >= 0;
+    const find = (isException: boolean, isImportant: boolean) =>
+      holding.find((rule) => rule.rewrite === null && rule.isException === isException && rule.isImportant === isImportant);
+    if (has(importantExceptions) || find(true, true) !== undefined) return null;
+    const importantRule = find(false, true);
+    const isKept = importantRule !== undefined || has(important);
+    if (!isKept && (has(exceptions) || find(true, false) !== undefined)) return null;
+    const plain = this.#matchAt(names.find(name), name, texts);
+    const rule = importantRule ?? find(false, false);
+    return plain ?? (rule === undefined ? null : matchBy(rule));
+  }
+
+  /** @param entry of the name table; -1 = a keyword or regular expression may fit. */
+  #matchAt(entry: number, name: Name, texts: boolean): Match | null {
+    if (entry < 0) return texts ? this.#matchText(nameText(name)) : null;
+    const { names } = this.#parts;
+    return { kind: names.kindOf(entry) === "full" ? "full" : "suffix", wireLength: names.wireLength(entry), entry };
+  }
+
   #matchText(text: string): Match | null {
     const entry = text.length > MAX_SUBJECT_LENGTH ? -1 : this.#texts.find(text);
     const kind = this.#parts.texts[entry]?.kind;
@@ -154,113 +211,8 @@ export function outranks(left: Match, right: Match): boolean {
     : left.kind === "full" && right.kind === "suffix";
 }
 
-/** A keyword, a regular expression, or the pattern of single labels. */
-export interface TextPattern {
-  readonly kind: "keyword" | "regexp" | "single";
-  readonly text: string;
-  readonly matches: (nameText: string) => boolean;
-  readonly source: string;
-  readonly line: number;
-}
-
-/** Keywords and regular expressions. A name is tried with few of them: only those that its last label and its characters allow. */
-class TextPatterns {
-  readonly #anywhere: readonly Candidate[];
-  /** By last label: the patterns that need this label, and those that can fit anywhere. */
-  readonly #byLabel: ReadonlyMap<string, readonly Candidate[]>;
-
-  constructor(patterns: readonly TextPattern[]) {
-    const all = patterns.map(candidateOf);
-    this.#anywhere = all.filter(({ lastLabels }) => lastLabels === null);
-    const labels = new Set(all.flatMap(({ lastLabels }) => lastLabels ?? []));
-    this.#byLabel = new Map([...labels].map((label) => [label, all.filter((each) => each.lastLabels?.includes(label) ?? true)]));
-  }
-
-  /** The index of the first pattern that fits a name in presentation format; -1 = none. */
-  find(nameText: string): number {
-    const candidates = this.#byLabel.get(nameText.slice(nameText.lastIndexOf(".") + 1)) ?? this.#anywhere;
-    for (const { literal, matches, index } of candidates) if (nameText.includes(literal) && matches(nameText)) return index;
-    return -1;
-  }
-}
-
-interface Candidate extends RegexpHints {
-  readonly matches: TextPattern["matches"];
-  readonly index: number;
-}
-
-function candidateOf({ kind, text, matches }: TextPattern, index: number): Candidate {
-  return { ...(kind === "regexp" ? regexpHints(text) : NO_HINTS), matches, index };
-}
-
-/** What a name must contain so that a regular expression can fit. Checking this is cheaper than trying the expression. */
-interface RegexpHints {
-  /** The last labels that can fit, in lower case; null = any. */
-  readonly lastLabels: readonly string[] | null;
-  /** A piece of every name that can fit: letters, digits, hyphens and dots, in lower case; may be empty. */
-  readonly literal: string;
-}
-
-const NO_HINTS: RegexpHints = { lastLabels: null, literal: "" };
-
-/** @param source an expression that `boundedRegexp` has accepted. */
-export function regexpHints(source: string): RegexpHints {
-  const plain = source.startsWith("(?i)") ? source.slice(4) : source;
-  const runs = literalRuns(plain);
-  if (runs === null) return NO_HINTS;
-  return { lastLabels: lastLabels(plain), literal: runs.reduce((best, run) => (run.length > best.length ? run : best), "") };
-}
-
-/** Such as `\.com$` and `\.(com|co\.uk)$`. */
-const TAIL = /(\\+)\.(?:([a-z0-9-]+)|\((?:\?:)?([a-z0-9.\\|-]+)\))\$$/i;
-const LABELS = /^[a-z0-9-]+(?:\\\.[a-z0-9-]+)*$/i;
-
-function lastLabels(source: string): readonly string[] | null {
-  const [, backslashes = "", label, choice = ""] = TAIL.exec(source) ?? [];
-  const names = (label ?? choice).split("|");
-  // An even number of backslashes stand for themselves, and the dot after them for any character.
-  if (backslashes.length % 2 === 0 || !names.every((name) => LABELS.test(name))) return null;
-  return names.map((name) => name.slice(name.lastIndexOf(".") + 1).toLowerCase());
-}
-
-/** A character that stands for itself, escaped or not. */
-const LITERAL = /^(?:[a-z0-9_-]|\\[.-])/i;
-const QUANTIFIER = /^(?:[*+?]|\{\d+(?:,\d*)?\})\??/;
-const CLASS = /^\[(?:\\.|[^\]\\])*\]/;
-
-/** Escapes that name a character by its code; no list of domains needs them. */
-const CODED = /^\\[xucpPk0-9]/;
-
-/** The runs of characters that every fitting name contains; null = unknown, as for a choice of whole expressions. */
-function literalRuns(source: string): readonly string[] | null {
-  const runs: string[] = [];
-  let run = "";
-  for (let position = 0; position < source.length; ) {
-    const rest = source.slice(position);
-    if (rest[0] === "|" || CODED.test(rest)) return null;
-    const atom = LITERAL.exec(rest)?.[0] ?? null;
-    const length = atom?.length ?? atomLength(rest);
-    const repeated = QUANTIFIER.exec(rest.slice(length))?.[0].length ?? 0;
-    if (atom !== null && repeated === 0) run += atom.slice(-1).toLowerCase();
-    else {
-      runs.push(run);
-      run = "";
-    }
-    position += length + repeated;
-  }
-  return [...runs, run];
-}
-
-/** Length of a whole group, a class, an escape or a single character. */
-function atomLength(rest: string): number {
-  if (rest[0] === "[") return CLASS.exec(rest)?.[0].length ?? 1;
-  if (rest[0] === "\\") return 2;
-  if (rest[0] !== "(") return 1;
-  let depth = 0;
-  for (let position = 0; position < rest.length; ) {
-    if (rest[position] === "(") depth++;
-    if (rest[position] === ")" && --depth === 0) return position + 1;
-    position += rest[position] === "[" ? (CLASS.exec(rest.slice(position))?.[0].length ?? 1) : rest[position] === "\\" ? 2 : 1;
-  }
-  return rest.length;
+function matchBy(rule: CompiledRule): Match {
+  const { pattern } = rule;
+  if (pattern.kind === "regexp") return { kind: "regexp", wireLength: 0, entry: -1, rule };
+  return { kind: pattern.kind === "full" ? "full" : "suffix", wireLength: pattern.name.length, entry: -1, rule };
 }

@@ -2,9 +2,10 @@
 //
 // server/policy loads them at a start or reload; app/list-refresh keeps them fresh; `fenliu lists` and the API report them. Read in this order:
 //   load.ts           sources to sets, with a status for people
-//   readers.ts        the bytes of one source to entries: recognise.ts tells the format, text-formats.ts and dat.ts read it
+//   readers.ts        the bytes of one source to entries: recognise.ts tells the format, text-formats.ts, adguard.ts and dat.ts read it
 //                     (span.ts: lines as bytes; types.ts: what these stages share)
-//   domain-set.ts     which entry fits a name (patterns.ts: entries as text; domain-set-builder.ts, name-table.ts, name-table-build.ts)
+//   domain-set.ts     which entry fits a name (patterns.ts: entries as text; domain-set-builder.ts, name-table.ts, name-table-build.ts,
+//                     text-patterns.ts; adguard-rules.ts: entries for some questions alone, clients.ts: for whom)
 //   cache.ts          downloads on the disk
 //   update.ts         download, assess, activate (download.ts: HTTP); refresher.ts: when
 

@@ -1,12 +1,13 @@
 import { type AddressRange, AddressSet, AddressSetBuilder } from "../dns/address.ts";
 import type { Sliced } from "../lib/cooperative.ts";
+import { cancelledRule } from "./adguard.ts";
 import { parseCategory, readGeoip, readGeosite } from "./dat.ts";
 import type { DomainSet } from "./domain-set.ts";
 import { DomainSetBuilder } from "./domain-set-builder.ts";
 import type { ListOptions } from "./options.ts";
 import { recognise } from "./recognise.ts";
 import { eachLine, type Span, spanText } from "./span.ts";
-import { cancelledRule, lineReader, readAddressLine, TEXT_FORMATS } from "./text-formats.ts";
+import { lineReader, readAddressLine, TEXT_FORMATS } from "./text-formats.ts";
 import { type DomainSink, WarningLog } from "./types.ts";
 
 /** What one source gave. */

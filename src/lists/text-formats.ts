@@ -1,4 +1,5 @@
 import { type AddressRange, addressFromText, rangeFromText } from "../dns/address.ts";
+import { readAdguardLine } from "./adguard.ts";
 import { indexOf, type Span, skip, spanOf, spanText, splitWords, startsWith, stripComment, trim } from "./span.ts";
 import type { DomainLineReader, DomainSink } from "./types.ts";
 
@@ -103,61 +104,11 @@ function dnsmasqAddress(line: string): string | null {
   return ADDRESS_DIRECTIVES.has(directive) ? address : null;
 }
 
-const COSMETIC = /#@?#|#@?[?$%]+#|\$\$|\$@\$/;
-
-/** Modifiers under which a rule is about names alone. */
-const NAME_MODIFIERS = new Set(["important", "all"]);
-
-/**
- * AdGuard's rules for DNS: `||name^` with everything below it, `||*.name^` only what is below, `|name^` and a bare name alone, `@@` an
- * exception, `/…/` a regular expression, `*` any characters, and lines of a hosts file. Rules about web pages or single requests are
- * skipped with a warning.
- */
-const readAdguardLine: DomainLineReader = (line, lineNumber, sink) => {
-  const text = spanText(line);
-  if (/^([![]|#+([\s#=-]|$))/.test(text)) return null;
-  if (COSMETIC.test(text)) return "a cosmetic rule, which is about pages";
-  if (text.startsWith("#")) return null;
-  if (addressFromText(text.split(/\s/, 1)[0] ?? "") !== null) return readHostsLine(line, lineNumber, sink);
-  const isException = text.startsWith("@@");
-  const { pattern, modifiers } = splitModifiers(isException ? text.slice(2) : text);
-  const unknown = modifiers.find((modifier) => !NAME_MODIFIERS.has(modifier));
-  if (unknown !== undefined) return "a rule with a modifier that is not known here";
-  if (/^\/.+\/$/.test(pattern))
-    return isException ? "an exception by regular expression" : sink.text("regexp", pattern.slice(1, -1), lineNumber);
-  const [, start = "", name = "", rest = ""] = /^(\|{0,2})([^/^|]*)(.*)$/s.exec(pattern) ?? [];
-  if (rest.startsWith("/")) return "a rule about a path";
-  if (!/^\^?\|?$/.test(rest)) return "not a rule about a name";
-  const bare = name.replace(/^\*\./, "");
-  const kind = bare !== name ? "below" : start === "||" ? "suffix" : "full";
-  const isImportant = modifiers.includes("important");
-  if (!bare.includes("*"))
-    return isException
-      ? sink.exception(kind, spanOf(bare), lineNumber, isImportant)
-      : sink.name(kind, spanOf(bare), lineNumber, isImportant);
-  if (isException) return "an exception with a wildcard";
-  return /^[\w.*-]+$/.test(name) ? sink.text("regexp", wildcardSource(start === "||", name), lineNumber) : "not a domain name";
-};
-
-/** The rule that this line switches off, as it is written without `$badfilter`; null = it is no such line. */
-export function cancelledRule(text: string): string | null {
-  const { pattern, modifiers } = splitModifiers(text);
-  if (!modifiers.includes("badfilter")) return null;
-  const rest = modifiers.filter((modifier) => modifier !== "badfilter");
-  return rest.length === 0 ? pattern : `${pattern}$${rest.join(",")}`;
-}
-
-function wildcardSource(anyDepth: boolean, name: string): string {
-  const body = name.replaceAll(".", "\\.").replace(/\*+/g, ".*");
-  return `${anyDepth ? "(?:^|\\.)" : "^"}${body}$`;
-}
-
-function splitModifiers(rule: string): { readonly pattern: string; readonly modifiers: readonly string[] } {
-  // In a regular expression `$` begins no modifiers.
-  const dollar = /^\/.*\/$/.test(rule) ? -1 : rule.lastIndexOf("$");
-  if (dollar < 0) return { pattern: rule, modifiers: [] };
-  return { pattern: rule.slice(0, dollar), modifiers: rule.slice(dollar + 1).split(",") };
-}
+/** AdGuard's rules, and lines of a hosts file among them. */
+const readAdguardOrHostsLine: DomainLineReader = (line, lineNumber, sink) =>
+  addressFromText(spanText(splitWords(line)[0] ?? line)) === null
+    ? readAdguardLine(line, lineNumber, sink)
+    : readHostsLine(line, lineNumber, sink);
 
 /**
  * AutoProxy rules, as in gfwlist: `||x`, `.x`, `x`, and URLs after `|`; `@@` an exception. The rules choose among URLs. DNS knows the name
@@ -250,7 +201,7 @@ const readHostsLine: DomainLineReader = (line, lineNumber, sink) => {
 const LINE_READERS: Readonly<Record<Exclude<TextFormat, "plain">, DomainLineReader>> = {
   dnsmasq: readDnsmasqLine,
   hosts: readHostsLine,
-  adguard: readAdguardLine,
+  adguard: readAdguardOrHostsLine,
   clash: readClashLine,
   gfwlist: readAutoproxyLine,
 };

@@ -14,6 +14,8 @@ import type { HostsMatch, HostsTable } from "../hosts/table.ts";
 import type { Requester } from "../lib/client.ts";
 import { systemClock } from "../lib/clock.ts";
 import { unreachable } from "../lib/unreachable.ts";
+import type { Rewritten } from "../lists/adguard-rules.ts";
+import { ClientAddresses } from "../lists/clients.ts";
 import type { DomainEntry } from "../lists/domain-set.ts";
 import type {
   CompareDecision,
@@ -27,16 +29,7 @@ import type {
 } from "./decision.ts";
 import { findRuleAgainstNxdomain, SpecialExistence } from "./nxdomain-safety.ts";
 import type { RuleAnswer, RuleOptions, SpecialOptions } from "./options.ts";
-import {
-  type Circumstances,
-  ClientAddresses,
-  type DomainLists,
-  describeMatch,
-  isHit,
-  type Miss,
-  Rule,
-  type RuleMatch,
-} from "./rule.ts";
+import { type Circumstances, type DomainLists, describeMatch, isHit, type Miss, Rule, type RuleMatch } from "./rule.ts";
 import type { SteadySpan } from "./schedule.ts";
 import { Settings } from "./settings.ts";
 import { type SpecialZone, SpecialZones } from "./special-zones.ts";
@@ -151,7 +144,7 @@ export class Decider {
 
   /** Which conditions on clients hold for this one, a character each: decisions are equal for clients with equal texts. */
   clientClass(requester: Requester): string {
-    return this.#rules.map((rule) => (rule.admits(requester) ? "1" : "0")).join("");
+    return this.#rules.map((rule) => (rule.admits(requester) ? "1" : "0") + rule.listClass(requester)).join("");
   }
 
   /**
@@ -203,7 +196,7 @@ export class Decider {
         steps?.push(hitStep(rule.name, "modifies", match));
         continue;
       }
-      const leavesZone = zone === null || rule.opens(question.name, zone);
+      const leavesZone = zone === null || rule.opens(question, zone, query.requester);
       steps?.push(hitStep(rule.name, leavesZone ? "decides" : "closed", match));
       if (!leavesZone) break;
       return this.#runAction(rule, { rule: rule.name, match, settings }, query);
@@ -217,7 +210,15 @@ export class Decider {
   #runAction(rule: Rule, context: MatchContext, query: RuleQuery): Decision {
     const { action } = rule;
     if (action === null) throw new Error(`rule ${rule.name} has no action`);
-    if (action.kind === "answer") return this.#block({ rule, answer: action.answer }, context, query);
+    if (action.kind === "answer") {
+      const rewritten = context.match?.found.rewritten;
+      if (rewritten === undefined) return this.#block({ rule, answer: action.answer }, context, query);
+      if (rewritten.kind !== "addresses" && rewritten.kind !== "cname")
+        return this.#block({ rule, answer: rewritten.kind }, context, query);
+      if (isAny(query.question)) return answerMinimalAny(context);
+      const answer = rewrittenAnswer(rewritten, query.question, this.#hostsTtls);
+      return { kind: "reply", source: "rule", action: "none", answer, context };
+    }
     if (isAny(query.question)) return answerMinimalAny(context);
     switch (action.kind) {
       case "upstream":
@@ -444,6 +445,19 @@ function answerFromMatch(match: HostsMatch, question: RuleQuestion, ttls: HostsT
   }
   if (type === TYPE.HTTPS && match.https !== null) return { kind: "svcb", data: [httpsData(match.https)], ttlSeconds };
   return match.others === "forward" ? null : answerWithoutRecord(question, ttls);
+}
+
+/** The addresses or the alias of a list's own rule. */
+function rewrittenAnswer(
+  rewritten: Extract<Rewritten, { kind: "addresses" | "cname" }>,
+  question: RuleQuestion,
+  ttls: HostsTtls,
+): LocalAnswer {
+  const ttlSeconds = ttls.positiveSeconds;
+  if (rewritten.kind === "cname") return { kind: "alias", target: rewritten.target, ttlSeconds };
+  const sizeBytes = question.type === TYPE.A ? 4 : question.type === TYPE.AAAA ? 16 : 0;
+  const addresses = rewritten.addresses.filter(({ length }) => length === sizeBytes);
+  return addresses.length > 0 ? { kind: "addresses", addresses, ttlSeconds } : answerWithoutRecord(question, ttls);
 }
 
 function answerWithoutRecord({ name, type }: RuleQuestion, ttls: HostsTtls): LocalAnswer {

@@ -1,21 +1,12 @@
 import type { Name } from "../dns/name.ts";
 import { typeName } from "../dns/types.ts";
 import type { Requester } from "../lib/client.ts";
+import { ClientAddresses, ClientCondition } from "../lists/clients.ts";
 import type { DomainSet } from "../lists/domain-set.ts";
 import type { GroupOptions, NeverOptions } from "../upstreams/options.ts";
 import type { RuleQuestion } from "./decision.ts";
 import type { RuleOptions } from "./options.ts";
-import {
-  ClientAddresses,
-  ClientCondition,
-  DomainFilter,
-  type DomainLists,
-  describeMatch,
-  findBestMatch,
-  listNamed,
-  listNameIn,
-  type RuleMatch,
-} from "./rule.ts";
+import { DomainFilter, type DomainLists, describeMatch, findBestMatch, listNamed, listNameIn, type RuleMatch } from "./rule.ts";
 
 interface EgressParts {
   readonly groups: readonly Pick<GroupOptions, "name" | "never">[];

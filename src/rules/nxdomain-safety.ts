@@ -72,7 +72,7 @@ export class SpecialExistence {
 
   /** Whether any rule lets this name of the zone out for some type or client, or a name below it. Then NXDOMAIN is wrong (RFC 8020 §2). */
   leavesAtOrBelow(name: Name, zone: SpecialZone): boolean {
-    return zone.opens && (this.#holdsBelow(name) || this.#rules.some((rule) => rule.opens(name, zone)));
+    return zone.opens && (this.#holdsBelow(name) || this.#rules.some((rule) => rule.opens({ name, type: TYPE.SOA }, zone, null)));
   }
 
   #holdsBelow(name: Name): boolean {

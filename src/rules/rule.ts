@@ -1,7 +1,7 @@
-import { LRUCache } from "lru-cache";
-import { AddressSet, addressFromText, rangeFromText, withoutZone } from "../dns/address.ts";
 import { type Name, nameFromText } from "../dns/name.ts";
 import type { Requester } from "../lib/client.ts";
+import type { Asked } from "../lists/adguard-rules.ts";
+import { type ClientAddresses, ClientCondition } from "../lists/clients.ts";
 import { type DomainEntry, type DomainSet, type Match, outranks } from "../lists/domain-set.ts";
 import { domainSetFromPatterns } from "../lists/domain-set-builder.ts";
 import type { Lists } from "../lists/load.ts";
@@ -33,6 +33,8 @@ export class Rule {
   readonly #clients: ClientCondition | null;
   /** The lists of action `longest`; null for other actions. */
   readonly #choices: readonly Choice[] | null;
+  /** Whether a list has rules that hold for some questions alone. */
+  readonly #hasListRules: boolean;
 
   constructor(options: RuleOptions, { lists, addresses }: { readonly lists: DomainLists; readonly addresses: ClientAddresses }) {
     const { name, action, modifiers, domains, alsoDomains, clients, when } = options;
@@ -46,14 +48,15 @@ export class Rule {
     this.target = action?.kind === "cname" ? nameFromText(action.target) : null;
     this.#choices =
       action?.kind === "longest" ? action.choices.map(({ list, group }) => ({ set: listNamed(lists, list), group })) : null;
+    this.#hasListRules = this.#allSets().some(({ hasRules }) => hasRules);
   }
 
   /** Tests the cheap conditions first. All must hold. */
-  test({ name, type }: Pick<RuleQuestion, "name" | "type">, { requester, atMs }: Circumstances): Hit | Miss {
-    if (this.types !== null && !isAmong(type, this.types)) return "types";
+  test(question: Pick<RuleQuestion, "name" | "type">, { requester, atMs }: Circumstances): Hit | Miss {
+    if (this.types !== null && !isAmong(question.type, this.types)) return "types";
     if (!this.isOpen(atMs)) return "when";
     if (!this.admits(requester)) return "clients";
-    return this.testName(name);
+    return this.testName(question.name, this.#asked(question, requester));
   }
 
   /** Whether the rule holds at this moment, in milliseconds since 1970. */
@@ -65,18 +68,26 @@ export class Rule {
     return this.#clients === null || this.#clients.matches(requester);
   }
 
-  /** Tests only the conditions on the name. */
-  testName(name: Name): Hit | "domains" | "excepted" | "longest" {
+  /** Which of the conditions on clients in the rule's lists hold for this one, a character each. */
+  listClass(requester: Requester): string {
+    if (!this.#hasListRules) return "";
+    return this.#allSets()
+      .flatMap(({ clients }) => clients.map((clients) => (clients.matches(requester) ? "1" : "0")))
+      .join("");
+  }
+
+  /** Tests only the conditions on the name. @param asked null = rules in lists that hold for some clients or types alone do not count. */
+  testName(name: Name, asked: Asked | null = null): Hit | "domains" | "excepted" | "longest" {
     // Without this an alias whose target matches its own rule would never end.
     if (name === this.target) return "excepted";
     let hit: Hit = "unconditional";
     for (const filter of this.filters) {
-      const result = filter.test(name);
+      const result = filter.test(name, asked);
       if (result === "domains" || result === "excepted") return result;
       if (hit === "unconditional") hit = result;
     }
     if (this.#choices === null) return hit;
-    return findBestMatch(this.#choices, name) ?? "longest";
+    return findBestMatch(this.#choices, name, asked) ?? "longest";
   }
 
   /** The group that action `longest` gives to a name with this match. */
@@ -92,9 +103,19 @@ export class Rule {
   }
 
   /** Whether the rule, which matches the name, lets the name out of a special zone: by a pattern of `domains` or `longest` in that zone. */
-  opens(name: Name, zone: SpecialZone): boolean {
-    if (this.filters.some((filter) => filter.opens(name, zone))) return true;
-    return this.#choices !== null && liesWithin(findBestMatch(this.#choices, name)?.found ?? null, zone);
+  opens({ name, type }: Pick<RuleQuestion, "name" | "type">, zone: SpecialZone, requester: Requester | null): boolean {
+    const asked = requester === null ? null : this.#asked({ type }, requester);
+    if (this.filters.some((filter) => filter.opens(name, zone, asked))) return true;
+    return this.#choices !== null && liesWithin(findBestMatch(this.#choices, name, asked)?.found ?? null, zone);
+  }
+
+  /** null = no list of the rule needs it. */
+  #asked({ type }: Pick<RuleQuestion, "type">, requester: Requester): Asked | null {
+    return this.#hasListRules ? { type, requester, rewrites: this.action?.kind === "answer" } : null;
+  }
+
+  #allSets(): DomainSet[] {
+    return [...this.sets(), ...this.filters.flatMap(({ excepted }) => excepted)];
   }
 }
 
@@ -129,10 +150,14 @@ export function describeMatch({ set, found }: RuleMatch): DomainEntry {
  * Finds the best match: `full:` beats suffixes, a longer suffix beats a shorter one, keywords and regular expressions come last. Of equal matches the
  * first set wins.
  */
-export function findBestMatch(choices: readonly { readonly set: DomainSet }[], name: Name): RuleMatch | null {
+export function findBestMatch(
+  choices: readonly { readonly set: DomainSet }[],
+  name: Name,
+  asked: Asked | null = null,
+): RuleMatch | null {
   let best: RuleMatch | null = null;
   for (const { set } of choices) {
-    const found = set.match(name);
+    const found = set.match(name, true, asked);
     if (found !== null && (best === null || outranks(found, best.found))) best = { set, found };
   }
   return best;
@@ -183,16 +208,17 @@ export class DomainFilter {
   }
 
   /** The match in the first set that holds the name (patterns of the rule come before lists), or the reason for a miss. */
-  test(name: Name): RuleMatch | "unconditional" | "domains" | "excepted" {
-    const match = findFirstMatch(this.wanted, name);
+  test(name: Name, asked: Asked | null = null): RuleMatch | "unconditional" | "domains" | "excepted" {
+    const match = findFirstMatch(this.wanted, name, asked);
     if (match === null && this.wanted.length > 0) return "domains";
-    for (const except of this.excepted) if (except.match(name) !== null) return "excepted";
+    const exceptedWhere = asked === null ? null : { ...asked, rewrites: false };
+    for (const except of this.excepted) if (except.match(name, true, exceptedWhere) !== null) return "excepted";
     return match ?? "unconditional";
   }
 
   /** Whether a pattern that holds the name lies at or below the zone, which also holds the name. */
-  opens(name: Name, zone: SpecialZone): boolean {
-    return this.wanted.some((set) => liesWithin(set.match(name), zone));
+  opens(name: Name, zone: SpecialZone, asked: Asked | null): boolean {
+    return this.wanted.some((set) => liesWithin(set.match(name, true, asked), zone));
   }
 }
 
@@ -204,9 +230,9 @@ function liesWithin(match: Match | null, { name, single }: SpecialZone): boolean
   return match !== null && (match.kind === "single" ? single : match.wireLength >= name.length);
 }
 
-function findFirstMatch(sets: readonly DomainSet[], name: Name): RuleMatch | null {
+function findFirstMatch(sets: readonly DomainSet[], name: Name, asked: Asked | null): RuleMatch | null {
   for (const set of sets) {
-    const found = set.match(name);
+    const found = set.match(name, true, asked);
     if (found !== null) return { set, found };
   }
   return null;
@@ -226,63 +252,4 @@ function setsOf(texts: readonly string[], lists: DomainLists, excepted: boolean)
   const own = domainSetFromPatterns(patterns);
   if ("kind" in own) throw new Error(own.reason);
   return [own, ...sets];
-}
-
-/** Client addresses whose bytes are kept, so that a query does not parse the address again for every rule. */
-const MAX_ADDRESSES = 4_096;
-
-const NO_ADDRESS = new Uint8Array(0);
-
-/** Parses client addresses and remembers the results. */
-export class ClientAddresses {
-  readonly #bytes = new LRUCache<string, Uint8Array>({ max: MAX_ADDRESSES });
-
-  /** 4 or 16 bytes without the zone; empty if the text is not an address. */
-  bytesOf(text: string): Uint8Array {
-    const known = this.#bytes.get(text);
-    if (known !== undefined) return known;
-    const bytes = addressFromText(withoutZone(text)) ?? NO_ADDRESS;
-    this.#bytes.set(text, bytes);
-    return bytes;
-  }
-}
-
-/**
- * The condition `clients` of a rule: addresses and CIDRs; every other text is a client id or a MAC address. `!` before an entry excepts it; exceptions alone mean all
- * other clients.
- */
-export class ClientCondition {
-  readonly #wanted: Clients | null;
-  readonly #excepted: Clients | null;
-  readonly #addresses: ClientAddresses;
-
-  constructor(entries: readonly string[], addresses: ClientAddresses) {
-    const excepted = entries.filter((entry) => entry.startsWith("!"));
-    this.#wanted = excepted.length === entries.length ? null : clientsOf(entries.filter((entry) => !entry.startsWith("!")));
-    this.#excepted = excepted.length === 0 ? null : clientsOf(excepted.map((entry) => entry.slice(1)));
-    this.#addresses = addresses;
-  }
-
-  matches(requester: Requester): boolean {
-    if (this.#wanted !== null && !this.#isAmong(requester, this.#wanted)) return false;
-    return this.#excepted === null || !this.#isAmong(requester, this.#excepted);
-  }
-
-  #isAmong({ address, clientId, mac }: Requester, { networks, ids }: Clients): boolean {
-    if ((clientId !== null && ids.has(clientId)) || (mac !== undefined && ids.has(mac))) return true;
-    return networks.size > 0 && networks.has(this.#addresses.bytesOf(address));
-  }
-}
-
-interface Clients {
-  readonly networks: AddressSet;
-  readonly ids: ReadonlySet<string>;
-}
-
-function clientsOf(entries: readonly string[]): Clients {
-  const ranges = entries.map(rangeFromText);
-  return {
-    networks: new AddressSet(ranges.filter((range) => range !== null)),
-    ids: new Set(entries.filter((_, index) => ranges[index] === null)),
-  };
 }

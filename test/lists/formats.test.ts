@@ -216,7 +216,7 @@ describe("an AdGuard list", () => {
       "|exact.test^",
       "bare.test",
       "||mod.test^$important",
-      "||skip.test^$dnstype=A",
+      "||skip.test^$ctag=device_tv",
       "||path.test/banner",
       "example.com##.banner",
       "example.com#@#.banner",
@@ -279,7 +279,6 @@ describe("an AdGuard list", () => {
       "9 a rule about a path",
       "10 a cosmetic rule, which is about pages",
       "11 a cosmetic rule, which is about pages",
-      "17 an exception by regular expression",
     ]);
   });
 });

@@ -15,7 +15,7 @@ const SAMPLES = [
   "# c\na.test @cn\nfull:b.test\nregexp:^a+$ @x\nkeyword:k\n",
   "server=/a.test/b.test/1.1.1.1\nbogus-nxdomain=1.2.3.4\n",
   "0.0.0.0 a.test b.test\n::1 localhost\n",
-  "[Adblock]\n||a.test^\n@@||b.a.test^$important\n|c.test^\n/re[g]+/\n||d*.e.test^\n",
+  "[Adblock]\n||a.test^\n@@||b.a.test^$important\n|c.test^\n/re[g]+/\n||d*.e.test^\n||f.test^$dnstype=A,client=~1.2.3.4,denyallow=g.f.test\n||h.test^$dnsrewrite=NOERROR;A;1.2.3.4\n@@/i/\n",
   "payload:\n  - '+.a.test'\n  - DOMAIN-KEYWORD,b\n",
   "[AutoProxy 0.2.9]\n||a.test\n|http://b.test/x\n",
   "1.0.0.0/8\n2001:db8::/32\n10.0.0.1-10.0.0.9\nIP-CIDR,1.1.1.1/32\n",
@@ -60,6 +60,7 @@ function recording(sink: DomainSink, taken: Name[]): DomainSink {
       return reason;
     },
     exception: () => null,
+    rule: (rule, line) => (rule.isException ? null : sink.rule(rule, line)),
   };
 }
 

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { boundedRegexp } from "../../src/lib/bounded-regexp.ts";
-import { regexpHints } from "../../src/lists/domain-set.ts";
+import { regexpHints } from "../../src/lists/text-patterns.ts";
 import { runs } from "../support/properties.ts";
 import { REAL_DATA } from "../support/real-data.ts";
 
