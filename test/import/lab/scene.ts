@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { isIP } from "node:net";
 import { join } from "node:path";
 import { sideOf } from "../../../src/import/servers.ts";
@@ -50,7 +50,9 @@ export function sceneOf(texts: readonly string[], ownPort: number): Scene {
   const six = text.match(/\b[0-9a-f]{1,4}(:[0-9a-f]{0,4}){2,7}\b(?!\/)/gi) ?? [];
   const addresses = [...new Set([...four, ...six])].filter((each) => isIP(each) !== 0).slice(0, MAX_ADDRESSES);
   // A program without a bootstrap server asks the resolver of the host.
-  const resolver = /^nameserver\s+(\S+)/m.exec(readFileSync("/etc/resolv.conf", "utf8"))?.[1];
+  const resolver = existsSync("/etc/resolv.conf")
+    ? /^nameserver\s+(\S+)/m.exec(readFileSync("/etc/resolv.conf", "utf8"))?.[1]
+    : undefined;
   // And Fenliu those of `bootstrap`.
   addresses.push(...(resolver === undefined ? [] : [resolver]), "223.5.5.5", "119.29.29.29");
   const isHome = (each: string) => /^127\.|^::1$/.test(each);
