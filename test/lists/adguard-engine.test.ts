@@ -30,7 +30,7 @@ function outcomeOf(match: Match | null, type: number): string {
   if (rewritten.kind === "cname") return `cname ${nameText(rewritten.target)}`;
   if (rewritten.kind === "nxdomain" || rewritten.kind === "refused") return rewritten.kind.toUpperCase();
   const size = typeName(type) === "A" ? 4 : typeName(type) === "AAAA" ? 16 : 0;
-  const addresses = rewritten.kind === "nodata" ? [] : rewritten.addresses.filter(({ length }) => length === size);
+  const addresses = rewritten.kind === "addresses" ? rewritten.addresses.filter(({ length }) => length === size) : [];
   return `addr [${addresses.map(addressText).toSorted().join(" ")}]`;
 }
 
