@@ -75,13 +75,21 @@ describe("AdGuard Home", () => {
     });
   });
 
-  test("a client that is known only by its hardware address is refused, because the new file could not tell it from others", async () => {
-    const outcome = await adguard(
-      plain,
-      'clients:\n  persistent:\n    - { name: tv, ids: ["aa:bb:cc:dd:ee:ff"], upstreams: [1.1.1.1] }\n',
-    );
-    expect(outcome).toMatchObject({ code: 1, text: "" });
-    expect(outcome.told("leak")).toContain("the client `tv`: it cannot be told by `its hardware address`");
+  test("a client that is known by its MAC address alone is told by it, and the report says what that needs", async () => {
+    const clients =
+      'user_rules: ["||ads.example^$client=tv"]\nclients:\n  persistent:\n    - { name: tv, ids: ["AA-BB-CC-DD-EE-FF"], upstreams: [1.1.1.1] }\n';
+    const refused = await adguard(plain, clients);
+    expect(refused).toMatchObject({ code: 1, text: "" });
+    const what = "it is told by `aa:bb:cc:dd:ee:ff`, which is known where `devices` names lease files or the router";
+    expect(refused.told("leak")).toContain(`the client \`tv\`: ${what}`);
+    const outcome = await adguard(plain, clients, {}, "--allow-leaks");
+    expect(outcome.told("changed")).toContain("holds where `devices` knows the MAC address of the client");
+    await expectDecisions(outcome, {
+      "www.example": "upstream",
+      "www.example @aa:bb:cc:dd:ee:ff": "tv",
+      "ads.example @aa:bb:cc:dd:ee:ff": "addresses",
+      "ads.example": "upstream",
+    });
   });
 
   test("rules for unfiltered clients come before rules that block", async () => {
@@ -156,9 +164,10 @@ describe("AdGuard Home", () => {
       "not.example @10.0.0.8": "upstream",
       "gone.example": "upstream",
       "mac.example": "upstream",
+      "mac.example @aa:bb:cc:dd:ee:ff": "addresses",
     });
     expect(outcome.told("changed")).toContain("`||gone.example^$client=nobody`: the modifier");
-    expect(outcome.told("changed")).toContain("`||mac.example^$client=printer`: the modifier");
+    expect(outcome.told("changed")).toContain("`||mac.example^$client=printer` holds where `devices` knows the MAC address");
   });
 
   test("an exception of one filter holds for all filters and for the rules of the user", async () => {

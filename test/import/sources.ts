@@ -70,8 +70,10 @@ export async function decide(
     const client = rest.find((word) => word.startsWith("@"))?.slice(1) ?? "10.0.0.9";
     const name = nameFromText(text);
     if (name === null) throw new Error(text);
-    const isAddress = /[.:]/.test(client);
-    const asker = { address: isAddress ? client : "10.0.0.9", clientId: isAddress ? null : client };
+    const mac = /^(..:){5}..$/.test(client) ? { mac: client } : {};
+    const isAddress = !("mac" in mac) && /[.:]/.test(client);
+    const clientId = isAddress || "mac" in mac ? null : client;
+    const asker = { address: isAddress ? client : "10.0.0.9", clientId, ...mac };
     const decision = decider.decide({ name, type: typeNumber(type) ?? 0, class: CLASS.IN }, asker);
     if (decision.kind !== "reply" && typeFilter(decision.context.settings.shaping, typeNumber(type) ?? 0) !== null)
       return "nodata";

@@ -1,6 +1,5 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { parseClient } from "../../config/values.ts";
 import { hostName, isAddress, isNetwork } from "../lists.ts";
 import {
   ANYTHING,
@@ -38,7 +37,7 @@ import {
   textOf,
   textsOf,
 } from "../source.ts";
-import { patternsOf, readUserRules } from "./user-rules.ts";
+import { clientId, isMac, patternsOf, readUserRules } from "./user-rules.ts";
 
 /**
  * Reads AdGuardHome.yaml, of schemas 6 to 33. Its order: rewrites, then blocking with its exceptions, then the upstreams of the client, else the upstreams
@@ -229,14 +228,14 @@ class Reader {
       if (lines.length === 0 && isFiltered) return [];
       const ids: string[] = [];
       for (const { text } of textsOf(childOf(item, "ids"))) {
-        const isMac = /^([0-9a-f]{2}[:.-]){5,}[0-9a-f]{2}$/i.test(text);
-        if (!isMac && "value" in parseClient(text)) ids.push(text);
-        else
-          this.#findings.add(
-            lines.length > 0 ? "leak" : "blank",
-            place,
-            `the client \`${name}\`: it cannot be told by \`${isMac ? "its hardware address" : text}\`, and is treated as all others`,
-          );
+        const id = clientId(text);
+        if (id !== null) ids.push(id);
+        if (id !== null && !isMac(id)) continue;
+        const why =
+          id === null
+            ? `it cannot be told by \`${text}\`, and is treated as all others`
+            : `it is told by \`${id}\`, which is known where \`devices\` names lease files or the router; without them it is treated as all others`;
+        this.#findings.add(lines.length > 0 ? "leak" : "blank", place, `the client \`${name}\`: ${why}`);
       }
       if (ids.length === 0) return [];
       const upstreams = lines.length === 0 ? null : this.#upstreams(lines, labelFor(name), place);
@@ -244,7 +243,7 @@ class Reader {
     });
   }
 
-  /** How a persistent client of this name is told; empty = there is none, or by its hardware address. */
+  /** How a persistent client of this name is told; empty = there is none. */
   #idsOf(name: string): readonly string[] {
     const item = this.#clientItems().find((each) => textAt(each, "name") === name);
     return textsOf(childOf(item ?? null, "ids")).map(({ text }) => text);

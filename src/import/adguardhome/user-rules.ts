@@ -83,8 +83,11 @@ export function readUserRules(lines: readonly SourceLine[], { answer, idsOf, fin
       if (made === null) leave(`\`${read.rewrite}\` is no answer that can be given here`);
       else if ("hosts" in made) hosts.push(...made.hosts);
       else rules.push(decide(read.condition, answered(made.answer, place), place));
-    } else if (read.isConditional) conditional.push({ condition: read.condition, place });
-    else if (modifiers.includes("important")) lists.important.push(...patterns);
+    } else if (read.isConditional) {
+      conditional.push({ condition: read.condition, place });
+      if (read.condition.clients?.some(isMac) === true)
+        findings.add("changed", place, `\`${text}\` holds where \`devices\` knows the MAC address of the client`);
+    } else if (modifiers.includes("important")) lists.important.push(...patterns);
     else lists.blocked.push(...patterns);
   }
   // Exceptions hold wherever they stand.
@@ -157,8 +160,20 @@ function clientsOf(written: string, idsOf: UserRulesOptions["idsOf"]): readonly 
   const ids = idsOf(name);
   const all = ids.length === 0 ? [name] : ids;
   // A word that is no client of the source could be anybody's id here.
-  const isKnown = ids.length > 0 || isNetwork(name);
-  return isKnown && all.every((id) => "value" in parseClient(id)) ? all.map((id) => (except === "" ? id : `!${id}`)) : null;
+  if (ids.length === 0 && !isNetwork(name)) return null;
+  const told = all.map(clientId);
+  return told.every((id) => id !== null) ? told.map((id) => (except === "" ? id : `!${id}`)) : null;
+}
+
+/** An address, a network, a client id, or a MAC address, as `clients` of a rule has it; null = it is none. */
+export function clientId(written: string): string | null {
+  if (/^([0-9a-f]{2}[:.-]){5}[0-9a-f]{2}$/i.test(written)) return written.toLowerCase().replace(/[.-]/g, ":");
+  return "value" in parseClient(written) ? written : null;
+}
+
+/** A rule knows the MAC addresses of `devices` alone. */
+export function isMac(id: string): boolean {
+  return /^!?([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(id);
 }
 
 function rewritten(
