@@ -35,7 +35,7 @@ export class Feed {
     const entries = madeEntries(feed);
     const log = await QueryLog.open(
       { enabled: true, store: path, keepMs: 7 * 86_400_000, maxRows: 5_000_000, clients: "full" },
-      { clock: systemClock, feed, report: (event) => console.error(event) },
+      { clock: systemClock, feed, report: (event) => console.error(event), refused: () => 0 },
     );
     return new Feed(log, feed, entries);
   }

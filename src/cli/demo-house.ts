@@ -52,6 +52,8 @@ const INSISTED = "page.example.cn";
 /** When everything overseas failed, and when the television insisted: hours before the present. */
 const OUTAGE_HOURS = 16;
 const INSISTENCE_HOURS = 14;
+/** When the power was cut, and when it was back. */
+const POWER_CUT_HOURS = { from: 6, to: 4.5 };
 
 export interface DemoHouse {
   /** URL of DoH in clear. */
@@ -60,14 +62,22 @@ export interface DemoHouse {
   readonly overseas: DemoFaults;
   /** Called once, some minutes before the television begins to insist. */
   readonly changeRules: () => Promise<void>;
+  /** Stops the server, has the hours of the power cut pass, and starts it again. */
+  readonly cutPower: (pass: () => void) => Promise<void>;
 }
 
 /** Sends a week of queries. It ends at the present. */
-export async function liveAWeek({ url, clock, overseas, changeRules }: DemoHouse): Promise<void> {
+export async function liveAWeek({ url, clock, overseas, changeRules, cutPower }: DemoHouse): Promise<void> {
   const random = seeded(7);
   const isAt = (behindMs: number, hours: number) => Math.abs(behindMs - hours * HOUR_MS) < STEP_MS / 2;
   // The last day is what the page shows first.
   for (let behindMs = WEEK_MS; behindMs > 0; behindMs -= behindMs > DAY_MS ? 6 * STEP_MS : STEP_MS) {
+    const hoursAgo = behindMs / HOUR_MS;
+    if (hoursAgo < POWER_CUT_HOURS.from && hoursAgo >= POWER_CUT_HOURS.to) continue;
+    if (isAt(behindMs, POWER_CUT_HOURS.from)) {
+      await cutPower(() => clock.moveTo(POWER_CUT_HOURS.to * HOUR_MS));
+      continue;
+    }
     clock.moveTo(behindMs);
     overseas.isDown = isAt(behindMs, OUTAGE_HOURS);
     const hour = new Date(clock.wallMs()).getHours();

@@ -44,14 +44,20 @@ async function demo(invocation: Invocation, terminal: Terminal): Promise<number>
     await writeDemoFiles(folder, ports, false);
     // What the demonstration is made to show is no news to the operator.
     const log = operationsLog("error", (line) => terminal.err(line), terminal.interactive);
-    const app = await App.start(readDemo(folder), { clock, log, ca: null, resolvConf: "/etc/resolv.conf" });
+    const start = () => App.start(readDemo(folder), { clock, log, ca: null, resolvConf: "/etc/resolv.conf" });
+    let app = await start();
     const url = `http://127.0.0.1:${http}/dns-query`;
     const changeRules = async () => {
       await writeDemoFiles(folder, ports, true);
       await app.reload(readDemo(folder));
     };
+    const cutPower = async (pass: () => void) => {
+      await app.close();
+      pass();
+      app = await start();
+    };
     terminal.out("A house is made up, with a week of queries …\n");
-    await liveAWeek({ url, clock, overseas: far, changeRules });
+    await liveAWeek({ url, clock, overseas: far, changeRules, cutPower });
     near.delayMs = 9;
     far.delayMs = 48;
     terminal.out(guide(ports));

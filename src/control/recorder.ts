@@ -181,8 +181,10 @@ export class RecordKeeping {
   }
 }
 
-function openLog(options: QueryLogOptions, { recorder: { feed }, clock, log }: RecordKeepingParts): Promise<QueryLog> {
-  return QueryLog.open(options, { clock, feed, report: (event) => tell(log, event) });
+function openLog(options: QueryLogOptions, { recorder, clock, log }: RecordKeepingParts): Promise<QueryLog> {
+  const { feed } = recorder;
+  const refused = () => recorder.counters.recordsDropped;
+  return QueryLog.open(options, { clock, feed, report: (event) => tell(log, event), refused });
 }
 
 function tell(log: OperationsLog, event: LogEvent): void {

@@ -21,6 +21,8 @@
  * `IN`, sums to be grouped by text. In roll-ups the id 0 stands for all that found no room among the entries of its own: the names, clients and kinds of
  * this id bear the text of `OTHERS` in every column.
  *
+ * Beside the parts stand `parts`, which of them there are, and `runs` (`runs.ts`), when the log recorded.
+ *
  * Parts may overlap in time where the clock of the machine was set back. Indexes: `q_K` by id; a closed part also by (client, id) and (name, id), and
  * `names_K` by text.
  */

@@ -19,6 +19,7 @@ import { type FilterTests, filterTests, leastDurationUs } from "./filter-tests.t
 import { allParts } from "./maintenance.ts";
 import type { QueryRecord } from "./record.ts";
 import { decodeRow, type FoundRecord, type StoredRow } from "./rows.ts";
+import { type Gap, gapsWithin } from "./runs.ts";
 import { firstIdAt, latencyBucket, minuteOf, type Partition, reversedName, selectRecords, wallMsOf } from "./schema.ts";
 
 export interface SearchBudget {
@@ -73,6 +74,8 @@ export interface Volume {
   readonly fromMs: number;
   readonly stepMs: number;
   readonly samples: readonly { readonly total: number; readonly failed: number }[];
+  /** When nothing was recorded, or not everything. */
+  readonly gaps: readonly Gap[];
   /** From when on everything is counted: where the time was used up, the steps before hold nothing. */
   readonly countedFromMs: number;
 }
@@ -101,7 +104,7 @@ export function countVolume(database: Database, { filter, stepMs: wishedMs }: Vo
   };
   const range = { from: firstIdAt(fromMs), to: firstIdAt(toMs) };
   const counted = new Search(database, { ...filter, fromMs, toMs }).count(range, add, budget);
-  return { fromMs, stepMs, samples, countedFromMs: wallMsOf(counted) };
+  return { fromMs, stepMs, samples, gaps: gapsWithin(database, { fromMs, toMs }), countedFromMs: wallMsOf(counted) };
 }
 
 /** Records of one batch of an export. */

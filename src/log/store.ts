@@ -5,6 +5,7 @@ import { type Database, fileIdentity, inTransaction, openForWriting, StoreError 
 import { allParts, type PartitionLimits, partLimits, runMaintenance } from "./maintenance.ts";
 import { Remembered } from "./remembered.ts";
 import { type RepeatedReply, type Row, rowClient, rowKind, type StoredRow, storedRowOf } from "./rows.ts";
+import { RUNS_TABLE, type RunMark, writeRun } from "./runs.ts";
 import {
   APPLICATION_ID,
   firstIdAt,
@@ -96,6 +97,12 @@ export class Store {
     return runMaintenance(this.#database, this.#options, nowMs);
   }
 
+  /** Notes that the log records at this moment. @throws an error of SQLite, or StoreError. */
+  mark(mark: RunMark): void {
+    this.#checkFile();
+    this.#write(() => writeRun(this.#database, mark));
+  }
+
   state(): StoreState {
     const parts = allParts(this.#database);
     const pages = this.#database.prepare("SELECT page_count * page_size AS bytes FROM pragma_page_count, pragma_page_size").get();
@@ -115,7 +122,9 @@ export class Store {
   #prepare(): void {
     const database = this.#database;
     inTransaction(database, () =>
-      database.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${SCHEMA_VERSION}; ${PARTS_TABLE}`),
+      database.exec(
+        `PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${SCHEMA_VERSION}; ${PARTS_TABLE}; ${RUNS_TABLE}`,
+      ),
     );
   }
 

@@ -1,6 +1,7 @@
 import { type Database, inSnapshot } from "./database.ts";
 import { allRows, amongIds, numberRows, type Sql } from "./dictionary-search.ts";
 import { type GroupSide, type QueryOutcome, queryOutcome } from "./outcome.ts";
+import { type Gap, gapsWithin } from "./runs.ts";
 import { bucketMiddleUs, firstIdAt, hourOf, type KindColumn, reversedName } from "./schema.ts";
 import { type FilledPart, type IdRange, partsWithin, stretchesOf } from "./search.ts";
 
@@ -12,7 +13,7 @@ export function summarize(database: Database, request: SummaryRequest): Summary 
   const ids = idsOf(period);
   const tallies = newTallies();
   const series = new Series(period);
-  inSnapshot(database, () => {
+  const gaps = inSnapshot(database, () => {
     for (const part of partsWithin(database, ids)) {
       const failing = addKinds(database, part, { period, series, tallies, sideOf: request.sideOf });
       countFailing(database, part, { ids, failing, tally: tallies.failing });
@@ -20,6 +21,7 @@ export function summarize(database: Database, request: SummaryRequest): Summary 
       countNames(database, part, ids, tallies);
       series.addLatencies(database, part);
     }
+    return gapsWithin(database, { fromMs: period.from * MINUTE_MS, toMs: period.to * MINUTE_MS });
   });
   return {
     fromMs: period.from * MINUTE_MS,
@@ -39,6 +41,7 @@ export function summarize(database: Database, request: SummaryRequest): Summary 
     latencyUs: series.latencies.percentiles(),
     upstreamLatencyUs: series.upstreamLatencies.percentiles(),
     series: series.samples(),
+    gaps,
     stepMs: period.step * MINUTE_MS,
   };
 }
@@ -399,6 +402,8 @@ export interface Summary {
   readonly upstreamLatencyUs: Percentiles | null;
   /** In steps of `stepMs`, those without queries too. */
   readonly series: readonly Sample[];
+  /** When nothing was recorded, or not everything. */
+  readonly gaps: readonly Gap[];
   readonly stepMs: number;
 }
 

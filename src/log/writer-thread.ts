@@ -35,11 +35,12 @@ const aside: EntrySpan[] = [];
 
 serveThread<WriterCalls>(
   {
-    open: ({ options, clearing, wallMs }) =>
+    open: ({ options, clearing, mark }) =>
       attempt(() => {
         closeStore();
-        const place = clear(options.path, clearing, wallMs);
+        const place = clear(options.path, clearing, mark.wallMs);
         store = new Store(options);
+        store.mark(mark);
         openProblems(join(dirname(options.path), "problems.json"));
         return { aside: place };
       }),
@@ -50,12 +51,17 @@ serveThread<WriterCalls>(
       return isThere;
     },
     drain,
-    tidy: (nowWallMs) =>
+    tidy: ({ trustedWallMs, mark }) =>
       attempt(() => {
         saveProblems();
-        return { due: opened().tidy(nowWallMs) };
+        opened().mark(mark);
+        return { due: opened().tidy(trustedWallMs) };
       }),
-    close: () => {
+    close: (mark) => {
+      attempt(() => {
+        opened().mark(mark);
+        return {};
+      });
       closeStore();
       return null;
     },

@@ -7,12 +7,15 @@ import type { FollowerRequest, LiveEvents } from "./followers.ts";
 import type { FoundProblem, ProblemChange } from "./problems.ts";
 import type { LogStatus } from "./record.ts";
 import { countEntries, type QueryRing } from "./ring.ts";
+import type { RunMark } from "./runs.ts";
 import { type StoreOptions, type StoreState, TrustedClock } from "./store.ts";
 
 interface WriterSurroundings {
   readonly clock: Clock;
   readonly feed: QueryFeed;
   readonly report: (event: LogEvent) => void;
+  /** Records since the start that found no room in the feed. */
+  readonly refused: () => number;
 }
 
 /**
@@ -25,6 +28,9 @@ const COMMIT_MS = 5000;
 const TELL_MS = 100;
 
 const TIDY_MS = 60_000;
+
+/** A clock that goes so far from the steady one was set, or the machine slept. */
+const MOVED_MS = 60_000;
 
 /** The longest call is an index over half a million rows on a slow machine, or the disk's. */
 const CALL_MS = 60_000;
@@ -59,6 +65,8 @@ export class Writer {
   /** What followers have been told of, as a position in each ring. */
   #told: readonly number[];
   #state: StoreState = { rows: 0, bytes: 0, oldestWallMs: null };
+  /** When the store was last told that we record; null = not yet. */
+  #marked: Marked | null = null;
   #opened = false;
   #fault: { readonly fault: Fault; readonly sinceWallMs: number; readonly droppedBefore: number } | null = null;
   #clearing: Clearing = "none";
@@ -172,7 +180,7 @@ export class Writer {
     for (const timer of [this.#commit, this.#tell, this.#tidy, this.#retry]) timer?.cancel();
     if (this.#opened)
       await this.#within(
-        this.#thread.call("close", null).catch(() => null),
+        this.#thread.call("close", this.#mark(this.#readMarked())).catch(() => null),
         CLOSE_MS.end,
       );
     await this.#thread.close();
@@ -263,9 +271,10 @@ export class Writer {
     const options = this.#options;
     if (options === null) return;
     const clearing = this.#clearing;
-    const wallMs = this.#surroundings.clock.wallMs();
-    const opened = await this.#call("open", { options, clearing, wallMs });
+    const marked = this.#readMarked();
+    const opened = await this.#call("open", { options, clearing, mark: this.#mark(marked) });
     if (opened.fault !== null) return this.#fail(opened.fault);
+    this.#marked = marked;
     this.#opened = true;
     this.#clearing = "none";
     this.#commitDue = this.#surroundings.feed.waiting > 0;
@@ -323,9 +332,24 @@ export class Writer {
   }
 
   async #tidyOnce(): Promise<void> {
-    const tidied = await this.#call("tidy", this.#time.wallMs());
+    const marked = this.#readMarked();
+    const tidied = await this.#call("tidy", { trustedWallMs: this.#time.wallMs(), mark: this.#mark(marked) });
     this.#tidyDue = tidied.fault === null && tidied.due;
     if (tidied.fault !== null) this.#fail(tidied.fault);
+    else this.#marked = marked;
+  }
+
+  #readMarked(): Marked {
+    const { clock, refused } = this.#surroundings;
+    return { nowMs: clock.now(), wallMs: clock.wallMs(), lost: this.#dropped + refused() };
+  }
+
+  #mark({ nowMs, wallMs, lost }: Marked): RunMark {
+    const before = this.#marked;
+    if (before === null) return { wallMs, isNew: true, lost: 0 };
+    const isMoved = Math.abs(wallMs - before.wallMs - (nowMs - before.nowMs)) > MOVED_MS;
+    const lostSince = lost - before.lost;
+    return { wallMs, isNew: isMoved || lostSince > 0, lost: lostSince };
   }
 
   async #call<K extends "open" | "tidy">(
@@ -408,6 +432,15 @@ function dropUpTo(ring: QueryRing, position: number): number {
   return dropped;
 }
 
+/** What was known when the store was told that we record. */
+interface Marked {
+  /** On the steady clock. */
+  readonly nowMs: number;
+  readonly wallMs: number;
+  /** Records lost since the start. */
+  readonly lost: number;
+}
+
 type Step = "open" | "drain" | "tidy";
 
 function threadFault({ message }: ThreadError): Fault {
@@ -423,12 +456,15 @@ function clearingOf({ kind }: Fault): Clearing | null {
 export type WriterCalls = {
   /** Opens the store, after closing it if it was open. `aside` is where the file of before was put. */
   readonly open: {
-    readonly argument: { readonly options: StoreOptions; readonly clearing: Clearing; readonly wallMs: number };
+    readonly argument: { readonly options: StoreOptions; readonly clearing: Clearing; readonly mark: RunMark };
     readonly result: CallOutcome<{ readonly aside: string | null }>;
   };
   readonly drain: { readonly argument: DrainRequest; readonly result: Drained };
-  /** One piece of upkeep at this time, as for `Store.tidy`; `due`: there may be more. */
-  readonly tidy: { readonly argument: number | null; readonly result: CallOutcome<{ readonly due: boolean }> };
+  /** Notes that the log records, and does one piece of upkeep as `Store.tidy` does at this time; `due`: there may be more. */
+  readonly tidy: {
+    readonly argument: { readonly trustedWallMs: number | null; readonly mark: RunMark };
+    readonly result: CallOutcome<{ readonly due: boolean }>;
+  };
   /** The problems as of this time. */
   readonly problems: { readonly argument: number; readonly result: readonly FoundProblem[] };
   /** The result says whether there is such a problem. */
@@ -436,7 +472,7 @@ export type WriterCalls = {
     readonly argument: { readonly id: string; readonly change: ProblemChange };
     readonly result: boolean;
   };
-  readonly close: { readonly argument: null; readonly result: null };
+  readonly close: { readonly argument: RunMark; readonly result: null };
 };
 
 /** What the thread is given at its beginning. */

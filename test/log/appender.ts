@@ -12,6 +12,7 @@ const log = await QueryLog.open(options, {
   clock: systemClock,
   feed,
   report: (event) => process.stdout.write(`${JSON.stringify(event)}\n`),
+  refused: () => 0,
 });
 const ids = new RecordIds();
 for (let batch = 0; ; batch++) {

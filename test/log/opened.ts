@@ -31,13 +31,13 @@ export interface SettableClock extends FakeClock {
 /** A query log under a clock that is moved by hand; closed when the test ends. */
 export async function opened(
   path = join(directory(), "queries.db"),
-  { maxRows = 1_000_000, wallMs = SOME_WALL_MS, ringBytes = 8 * 2 ** 20 } = {},
+  { maxRows = 1_000_000, wallMs = SOME_WALL_MS, ringBytes = 8 * 2 ** 20, refused = (): number => 0 } = {},
 ): Promise<Opened> {
   const clock = settableClock(wallMs);
   const events = new LogEvents();
   const options = { enabled: true, store: path, keepMs: 7 * 86_400_000, maxRows, clients: "full" } as const;
   const feed = new QueryFeed(ringBytes);
-  const log = await QueryLog.open(options, { clock, feed, report: events.report });
+  const log = await QueryLog.open(options, { clock, feed, report: events.report, refused });
   onTestFinished(() => log.close());
   return { log, feed, append: (records) => append(feed, records), events, clock, path };
 }

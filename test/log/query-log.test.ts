@@ -201,7 +201,7 @@ describe("the query log", () => {
     const feed = new QueryFeed();
     const log = await QueryLog.open(
       { enabled: false, store: path, keepMs: 1, maxRows: 1000, clients: "full" },
-      { clock: fakeClock(), feed, report: () => expect.unreachable() },
+      { clock: fakeClock(), feed, report: () => expect.unreachable(), refused: () => 0 },
     );
     append(feed, records(10));
     expect(log.status().state).toBe("off");
@@ -215,7 +215,7 @@ describe("the query log", () => {
     const feed = new QueryFeed();
     const log = await QueryLog.open(
       { enabled: false, store: "", keepMs: 1, maxRows: 1000, clients: "full" },
-      { clock, feed, report: () => expect.unreachable() },
+      { clock, feed, report: () => expect.unreachable(), refused: () => 0 },
     );
     const told: number[] = [];
     feed.followers.add(EVERYTHING, (texts) => told.push(...texts.map(({ id }) => id)));

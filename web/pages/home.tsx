@@ -2,11 +2,10 @@ import type { QueryOutcome } from "../../src/log/outcome.ts";
 import type { Count, Health, Statistics } from "../api/calls.ts";
 import { health } from "../api/events.ts";
 import { useCall } from "../api/use-call.ts";
-import { type Bar, Bars } from "../parts/bars.tsx";
-import { useIsPhone } from "../parts/is-phone.ts";
-import { Sentence } from "../parts/sentence.tsx";
-import { Line } from "../parts/text.tsx";
+import { type Bar, Bars, gapsOfLog } from "../parts/bars.tsx";
+import { Line, Sentence, Waiting } from "../parts/text.tsx";
 import { type Filter, type FilterKey, QUERIES, type QueriesRoute, queriesWith, urlOf } from "../routes.ts";
+import { useIsPhone } from "../theme.ts";
 import { format, words } from "../words/words.ts";
 import { SIGNS, TONES } from "./health.tsx";
 import { ProblemRow } from "./problem-row.tsx";
@@ -22,14 +21,14 @@ const SHOWN_PROBLEMS = 4;
 export function Home() {
   const isPhone = useIsPhone();
   const step = isPhone ? "30m" : "15m";
-  const { data } = useCall("getStatistics", { from: "24h", step, top: 10 }, { everyMs: STATISTICS_MS, keep: true });
+  const { data, error } = useCall("getStatistics", { from: "24h", step, top: 10 }, { everyMs: STATISTICS_MS, keep: true });
   return (
     <section class="home">
       <HealthStrip isFolded={isPhone} />
       <div class="home-grid">
         <section class="panel">
           <h2>{words().home.lastDay}</h2>
-          {data === null ? <p class="soft loading">{words().parts.loading}</p> : <Day statistics={data} />}
+          {data === null ? <Waiting error={error} /> : <Day statistics={data} />}
         </section>
         <ProblemsPanel answered={data?.total ?? null} />
       </div>
@@ -117,6 +116,7 @@ function Day({ statistics }: { readonly statistics: Statistics }) {
         {words().home.noQuery} <a href="/house/devices">{words().home.setUpDevice} ›</a>
       </p>
     );
+  const gaps = gapsOfLog(statistics.gaps);
   const bars: readonly Bar[] = series.map(({ at, outcomes }) => {
     const atMs = Date.parse(at);
     const toMs = atMs + stepSeconds * 1000;
@@ -127,6 +127,7 @@ function Day({ statistics }: { readonly statistics: Statistics }) {
       <Bars
         label={words().home.lastDay}
         bars={bars}
+        gaps={gaps}
         marks={marks.map((mark) => ({ ...mark, href: "/config/history" }))}
         lanes={[
           { label: words().home.answered, keys: ANSWERED, share: 0.68 },
@@ -140,6 +141,14 @@ function Day({ statistics }: { readonly statistics: Statistics }) {
             <Legend outcome={outcome} count={sum(series, outcome)} filters={filtersOfOutcome(outcome, groups ?? [])} />
           </li>
         ))}
+        {gaps.length === 0 ? null : (
+          <li>
+            <span>
+              <span class="swatch gap" aria-hidden="true" />
+              {words().parts.notRecorded}
+            </span>
+          </li>
+        )}
       </ul>
     </>
   );

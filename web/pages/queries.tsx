@@ -2,13 +2,12 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { CallError, call, session } from "../api/call.ts";
 import { conditionsOf, type QueryRecord } from "../api/calls.ts";
 import { useCall } from "../api/use-call.ts";
-import { useKeys } from "../keys.ts";
-import { go, route } from "../navigation.ts";
-import { Bars } from "../parts/bars.tsx";
-import { useIsPhone } from "../parts/is-phone.ts";
+import { go, route, useKeys } from "../navigation.ts";
+import { Bars, gapsOfLog } from "../parts/bars.tsx";
 import { VirtualList, walkRows } from "../parts/list.tsx";
 import { Line } from "../parts/text.tsx";
 import { FILTER_KEYS, parseFilters, QUERIES, type QueriesRoute, urlOf } from "../routes.ts";
+import { useIsPhone } from "../theme.ts";
 import { format, words } from "../words/words.ts";
 import { QueryView } from "./query-view.tsx";
 import { sidesOf, toneOf, whyOf } from "./query-words.ts";
@@ -71,7 +70,7 @@ function Row({ record, at, sides }: RowProps) {
   const { id, time, client, clientId, type, name, route: group, source, durationUs, rcode, answers } = record;
 
   return (
-    <a class={`row ${at.open === id ? "open" : ""}`} href={urlOf({ ...at, open: id })}>
+    <a class={`row ${at.open === id ? "open" : ""}`} data-row={id} href={urlOf({ ...at, open: id })}>
       <time dateTime={time}>{format.value.when(time, Date.now())}</time>
       <span class="row-client">
         <Line value={clientId ?? client} />
@@ -186,6 +185,11 @@ function VolumeBars({ at, bars, isWanted }: { readonly at: QueriesRoute; readonl
   const { data } = useCall("getVolume", isWanted ? { ...conditionsOf(filters), ...period, step } : null, { keep: true });
   if (data === null) return <div class="bars low" />;
   const stepMs = data.stepSeconds * 1000;
+  const [first] = data.samples;
+  const uncounted =
+    data.complete || first === undefined
+      ? []
+      : [{ fromMs: Date.parse(first.at), toMs: Date.parse(data.countedFrom), label: words().queries.notCounted }];
   return (
     <Bars
       label={words().queries.volume}
@@ -196,6 +200,7 @@ function VolumeBars({ at, bars, isWanted }: { readonly at: QueriesRoute; readonl
         const href = urlOf({ ...at, from: String(atMs), to: String(toMs), open: null });
         return { atMs, toMs, values: { other: total - failed, failed }, href };
       })}
+      gaps={[...gapsOfLog(data.gaps), ...uncounted]}
       lanes={[{ label: words().queries.volume, keys: ["failed", "other"], share: 1 }]}
       wordOf={(key) => (key === "failed" ? words().queries.failed : words().queries.other)}
       onSpan={(fromMs, toMs) => go({ ...at, from: String(fromMs), to: String(toMs), open: null })}

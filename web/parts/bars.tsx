@@ -1,4 +1,5 @@
 import { useState } from "preact/hooks";
+import type { Statistics } from "../api/calls.ts";
 import { format, words } from "../words/words.ts";
 
 /** What happened in one span of time. */
@@ -29,7 +30,8 @@ interface BarsProps {
   /** For a strip above something else. */
   readonly low?: boolean;
   readonly marks?: readonly Mark[];
-  /** Called with a span that was drawn with a pointer. */
+  readonly gaps?: readonly Gap[];
+  /** Called with a span that was drawn, with a pointer or by Shift and arrow keys. */
   readonly onSpan?: (fromMs: number, toMs: number) => void;
 }
 
@@ -40,33 +42,58 @@ export interface Mark {
   readonly href: string;
 }
 
-const GAP = 8;
+/** A stretch of time of which nothing is known, or not everything: hatched, because no bar there does not mean that nothing was asked. */
+export interface Gap {
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly label: string;
+}
+
+/** The gaps of the log, in words. */
+export function gapsOfLog(gaps: Statistics["gaps"]): readonly Gap[] {
+  const { moment, exact } = format.value;
+  return gaps.map(({ from, to, lost }) => {
+    const span = `${moment(from)} – ${moment(to)}`;
+    const label = lost === 0 ? words().parts.notRunning(span) : words().parts.recordsLost(span, exact(lost));
+    return { fromMs: Date.parse(from), toMs: Date.parse(to), label };
+  });
+}
+
+/** Between lanes, in percent of the height. */
+const LANE_GAP = 8;
 /** What of a lane its bars may fill: its label stands above them. */
 const FILLED = 0.84;
 
 /** Stacked bars over time, in lanes. Arrow keys walk along them; Enter follows. */
-export function Bars({ label, bars, lanes, wordOf, low = false, marks = [], onSpan }: BarsProps) {
+export function Bars({ label, bars, lanes, wordOf, low = false, marks = [], gaps = [], onSpan }: BarsProps) {
   const [chosen, choose] = useState<number | null>(null);
-  const [dragFrom, setDragFrom] = useState<number | null>(null);
+  /** Where a span begins that is being drawn. */
+  const [drawnFrom, drawFrom] = useState<number | null>(null);
   const width = 100 / Math.max(1, bars.length);
   const placed = placeLanes(lanes, bars);
   const shown = chosen === null ? null : (bars[chosen] ?? null);
   const start = bars[0]?.atMs ?? 0;
   const span = (bars.at(-1)?.toMs ?? 1) - start;
 
+  /** Arrow keys walk; with Shift they draw a span, which Enter takes. */
   const walk = (event: KeyboardEvent, index: number) => {
+    if (event.key === "Enter" && drawnFrom !== null && drawnFrom !== index) {
+      event.preventDefault();
+      finishSpan(index);
+    }
     const step = { ArrowLeft: -1, ArrowRight: 1, Home: -index, End: bars.length - 1 - index }[event.key];
     if (step === undefined) return;
     event.preventDefault();
+    drawFrom(event.shiftKey && onSpan !== undefined ? (drawnFrom ?? index) : null);
     const next = Math.min(bars.length - 1, Math.max(0, index + step));
     const links = event.currentTarget instanceof Element ? event.currentTarget.parentNode?.querySelectorAll("a.bar") : null;
     const link = links?.[next];
     if (link instanceof SVGElement) link.focus();
   };
-  const finishDrag = (index: number) => {
-    const from = dragFrom === null ? null : bars[Math.min(dragFrom, index)];
-    const to = dragFrom === null ? null : bars[Math.max(dragFrom, index)];
-    setDragFrom(null);
+  const finishSpan = (index: number) => {
+    const from = drawnFrom === null ? null : bars[Math.min(drawnFrom, index)];
+    const to = drawnFrom === null ? null : bars[Math.max(drawnFrom, index)];
+    drawFrom(null);
     if (from && to && from !== to) onSpan?.(from.atMs, to.toMs);
   };
 
@@ -79,6 +106,9 @@ export function Bars({ label, bars, lanes, wordOf, low = false, marks = [], onSp
             <pattern id="hatch" width="4" height="4" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
               <rect width="2" height="4" class="hatch" />
             </pattern>
+            <pattern id="gap-hatch" width="8" height="8" patternUnits="userSpaceOnUse" patternTransform="rotate(-45)">
+              <rect width="1.5" height="8" class="gap-hatch" />
+            </pattern>
           </defs>
           {bars.map((bar, index) => (
             <a
@@ -86,19 +116,19 @@ export function Bars({ label, bars, lanes, wordOf, low = false, marks = [], onSp
               href={bar.href}
               class="bar"
               tabIndex={index === (chosen ?? bars.length - 1) ? 0 : -1}
-              aria-label={barText(bar, wordOf)}
+              aria-label={barText(bar, wordOf, gaps)}
               draggable={false}
               onKeyDown={(event) => walk(event, index)}
               onFocus={() => choose(index)}
               onBlur={() => choose(null)}
               onPointerEnter={() => choose(index)}
-              {...(onSpan === undefined ? {} : { onPointerDown: () => setDragFrom(index), onPointerUp: () => finishDrag(index) })}
+              {...(onSpan === undefined ? {} : { onPointerDown: () => drawFrom(index), onPointerUp: () => finishSpan(index) })}
             >
               <rect
                 x={`${index * width}%`}
                 width={`${width}%`}
                 height="100%"
-                class={index === chosen || isWithin(index, dragFrom, chosen) ? "span chosen" : "span"}
+                class={index === chosen || isWithin(index, drawnFrom, chosen) ? "span chosen" : "span"}
               />
               {placed.flatMap((lane) =>
                 stack(bar, lane).map(({ key, top, height }) => (
@@ -113,6 +143,15 @@ export function Bars({ label, bars, lanes, wordOf, low = false, marks = [], onSp
                 )),
               )}
             </a>
+          ))}
+          {gaps.map(({ fromMs, toMs }) => (
+            <rect
+              key={fromMs}
+              class="gap"
+              x={`${((Math.max(start, fromMs) - start) / span) * 100}%`}
+              width={`max(2px, ${((Math.min(start + span, toMs) - Math.max(start, fromMs)) / span) * 100}%)`}
+              height="100%"
+            />
           ))}
         </svg>
         {placed.map((lane) => (
@@ -139,7 +178,11 @@ export function Bars({ label, bars, lanes, wordOf, low = false, marks = [], onSp
           </span>
         ))}
       </div>
-      <figcaption class="small soft">{shown === null ? words().parts.barsHint : barText(shown, wordOf)}</figcaption>
+      <figcaption class="small soft">
+        {shown === null
+          ? `${words().parts.barsHint} ${onSpan === undefined ? "" : words().parts.spanHint}`
+          : barText(shown, wordOf, gaps)}
+      </figcaption>
     </figure>
   );
 }
@@ -147,13 +190,13 @@ export function Bars({ label, bars, lanes, wordOf, low = false, marks = [], onSp
 type PlacedLane = Lane & { readonly top: number; readonly height: number; readonly most: number };
 
 function placeLanes(lanes: readonly Lane[], bars: readonly Bar[]): readonly PlacedLane[] {
-  const room = 100 - GAP * (lanes.length - 1);
+  const room = 100 - LANE_GAP * (lanes.length - 1);
   let top = 0;
   return lanes.map((lane) => {
     const height = lane.share * room;
     const most = Math.max(0, ...bars.map(({ values }) => lane.keys.reduce((sum, key) => sum + (values[key] ?? 0), 0)));
     const placed = { ...lane, top, height, most };
-    top += height + GAP;
+    top += height + LANE_GAP;
     return placed;
   });
 }
@@ -169,12 +212,12 @@ function stack({ values }: Bar, { keys, top, height, most }: PlacedLane) {
   });
 }
 
-function barText({ atMs, toMs, values }: Bar, wordOf: (key: string) => string): string {
-  const counted = Object.entries(values).filter(([, value]) => value > 0);
+function barText({ atMs, toMs, values }: Bar, wordOf: (key: string) => string, gaps: readonly Gap[]): string {
   const { clock, moment, exact } = format.value;
-  const time = `${moment(atMs)} – ${clock(toMs)}`;
-  if (counted.length === 0) return `${time} · ${words().parts.nothing}`;
-  return `${time} · ${counted.map(([key, value]) => `${wordOf(key)} ${exact(value)}`).join(" · ")}`;
+  const counted = Object.entries(values).flatMap(([key, value]) => (value > 0 ? [`${wordOf(key)} ${exact(value)}`] : []));
+  const unknown = gaps.filter((gap) => gap.fromMs < toMs && gap.toMs > atMs).map(({ label }) => label);
+  const said = [...counted, ...unknown];
+  return `${moment(atMs)} – ${clock(toMs)} · ${said.length === 0 ? words().parts.nothing : said.join(" · ")}`;
 }
 
 function isWithin(index: number, from: number | null, to: number | null): boolean {

@@ -1,4 +1,5 @@
 import type { SaidCode } from "../../src/lib/said.ts";
+import { visibleText } from "../parts/visible.ts";
 
 /** A sentence of the server: a code with its values, and the English text. */
 export interface SaidSentence {
@@ -26,12 +27,15 @@ export function setValueTexts(shown: ValueTexts): void {
   valueTexts = shown;
 }
 
-/** The sentence in the user's language; the server's own English where this page does not know the code. */
+/** The sentence in the user's language; the server's own English where this page does not know the code. Names in it are as visible as `Text` makes them. */
 export function sayText({ code, values, text }: SaidSentence): string {
   const shown = Object.entries(values).map(([place, value]) => [place, valueTexts[place]?.(String(value)) ?? value] as const);
   const template = texts[code];
-  if (template !== undefined) return fillIn(template, Object.fromEntries(shown));
-  return shown.reduce((sentence, [place, value]) => sentence.replace(String(values[place]), () => String(value)), text);
+  const sentence =
+    template === undefined
+      ? shown.reduce((said, [place, value]) => said.replace(String(values[place]), () => String(value)), text)
+      : fillIn(template, Object.fromEntries(shown));
+  return visibleText(sentence);
 }
 
 /** Sentences one after the other; Chinese has no spaces between them. */

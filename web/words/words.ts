@@ -1,4 +1,5 @@
 import { computed, signal } from "@preact/signals";
+import { visibleText } from "../parts/visible.ts";
 import type { Words } from "./en.ts";
 import { formatFor } from "./format.ts";
 import { setSaidTexts, setValueTexts, type ValueTexts } from "./said.ts";
@@ -38,8 +39,17 @@ export async function loadWords(wanted: Language | null): Promise<void> {
   const found = await LOADERS[chosen]();
   setValueTexts(valueTextsOf(found));
   language.value = chosen;
-  loaded.value = found;
+  loaded.value = withVisibleValues(found);
   document.documentElement.lang = chosen;
+}
+
+/** The same words; what is put into a sentence, such as the name of a rule, cannot hide or reorder anything in it. */
+function withVisibleValues<T>(found: T): T {
+  if (typeof found === "function")
+    return ((...values: readonly unknown[]) =>
+      found(...values.map((value) => (typeof value === "string" ? visibleText(value) : value)))) as T;
+  if (typeof found !== "object" || found === null || Array.isArray(found)) return found;
+  return Object.fromEntries(Object.entries(found).map(([key, value]) => [key, withVisibleValues(value)])) as T;
 }
 
 /** Sentences of the server hold times in UTC, and codes. */

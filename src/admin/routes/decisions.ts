@@ -1,5 +1,6 @@
 import { Type } from "typebox";
 import type { LogStatus } from "../../log/record.ts";
+import type { Gap } from "../../log/runs.ts";
 import type { Summary } from "../../log/summary.ts";
 import { jsonContent, operation } from "../openapi.ts";
 import { type ConfigEdit, configEditSchema } from "../schemas/health.ts";
@@ -144,15 +145,20 @@ export function decisionRoutes(api: Api, { control, clock }: ApiParts): void {
   });
 }
 
-function statisticsOf({ fromMs, toMs, stepMs, series, ...counts }: Summary, status: LogStatus): Statistics {
+function statisticsOf({ fromMs, toMs, stepMs, series, gaps, ...counts }: Summary, status: LogStatus): Statistics {
   return {
     from: instant(fromMs),
     to: instant(toMs),
     stepSeconds: stepMs / 1000,
     ...counts,
     series: series.map(({ atMs, ...sample }) => ({ at: instant(atMs), ...sample })),
+    gaps: gapViews(gaps),
     log: logStateOf(status),
   };
+}
+
+export function gapViews(gaps: readonly Gap[]): Statistics["gaps"] {
+  return gaps.map(({ fromMs, toMs, lost }) => ({ from: instant(fromMs), to: instant(toMs), lost }));
 }
 
 function logStateOf({ fault, oldestWallMs, ...counts }: LogStatus): LogState {

@@ -10,6 +10,7 @@ import { closedObject, oneOf, type ValueOf } from "../schemas/named.ts";
 import { queryPageSchema, queryRecordSchema } from "../schemas/record.ts";
 import { volumeSchema } from "../schemas/views.ts";
 import type { Api, ApiParts } from "../types.ts";
+import { gapViews } from "./decisions.ts";
 import { STREAM_MS } from "./events.ts";
 import { CONDITIONS, filterOf, PAGING, PERIOD, periodOf, STEP, stepOf } from "./parameters.ts";
 
@@ -115,10 +116,11 @@ export function queryRoutes(api: Api, { control, clock, exports }: ApiParts): vo
   });
 }
 
-function volumeView({ fromMs, stepMs, samples, countedFromMs }: Volume): ValueOf<typeof volumeSchema> {
+function volumeView({ fromMs, stepMs, samples, gaps, countedFromMs }: Volume): ValueOf<typeof volumeSchema> {
   return {
     stepSeconds: stepMs / 1000,
     samples: samples.map((sample, index) => ({ at: new Date(fromMs + index * stepMs).toISOString(), ...sample })),
+    gaps: gapViews(gaps),
     complete: countedFromMs <= fromMs,
     countedFrom: new Date(Math.max(fromMs, countedFromMs)).toISOString(),
   };

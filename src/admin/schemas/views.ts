@@ -262,6 +262,17 @@ const logStateSchema = namedObject("LogState", "How the query log is doing.", {
 /** How the query log is doing: `LogStatus` with its times written out. */
 export type LogState = ValueOf<typeof logStateSchema>;
 
+const gapSchema = namedObject("Gap", "A stretch of time of which the log knows nothing, or not everything.", {
+  from: DATE_TIME,
+  to: DATE_TIME,
+  lost: Type.Integer({
+    minimum: 0,
+    description: "Records that were lost, as when the disk was full; 0: the server, or its log, was not running.",
+  }),
+});
+
+const GAPS = Type.Array(gapSchema.ref, { description: "Oldest first. Silence there does not mean that nothing was asked." });
+
 export const statisticsSchema = namedObject("Statistics", "What was asked in a period, in whole minutes.", {
   from: DATE_TIME,
   to: DATE_TIME,
@@ -281,6 +292,7 @@ export const statisticsSchema = namedObject("Statistics", "What was asked in a p
   latencyUs: nullable(percentilesSchema.ref),
   upstreamLatencyUs: nullable(percentilesSchema.ref),
   series: Type.Array(sampleSchema.ref),
+  gaps: GAPS,
   log: logStateSchema.ref,
 });
 
@@ -292,6 +304,7 @@ export const volumeSchema = namedObject("Volume", "How many records fit, in whol
   samples: Type.Array(closedObject({ at: DATE_TIME, total: COUNT, failed: COUNT }), {
     description: "Every step of the period. `failed`: ended in a failure, or SERVFAIL was passed on.",
   }),
+  gaps: GAPS,
   complete: Type.Boolean({
     description: "Whether everything is counted; else the time was used up, and steps before `countedFrom` are missing.",
   }),
@@ -306,6 +319,7 @@ export const VIEW_SCHEMAS: readonly NamedSchema[] = [
   countSchema,
   percentilesSchema,
   sampleSchema,
+  gapSchema,
   logStateSchema,
   statisticsSchema,
   upstreamGroupSchema,

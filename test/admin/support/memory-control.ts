@@ -102,12 +102,13 @@ export class MemoryLog implements QuerySource {
       latencyUs: { p50: 900, p90: 2000.5, p99: 40_000 },
       upstreamLatencyUs: null,
       series: [{ atMs: fromMs, total, blocked: 0, cached: 0, failed: 0, outcomes: OUTCOMES, p50Us: 900, p99Us: 40_000 }],
+      gaps: [{ fromMs, toMs: fromMs + 60_000, lost: 3 }],
     };
   }
 
   async volume({ filter, stepMs }: VolumeRequest): Promise<Volume> {
     const total = this.#found(filter).length;
-    return { fromMs: filter.fromMs, stepMs, samples: [{ total, failed: 0 }], countedFromMs: filter.fromMs };
+    return { fromMs: filter.fromMs, stepMs, samples: [{ total, failed: 0 }], gaps: [], countedFromMs: filter.fromMs };
   }
 
   status(): LogStatus {

@@ -167,7 +167,7 @@ describe("parts", () => {
     tidyAll(store, SOME_WALL_MS + WEEK_MS + 10);
     expect(store.state()).toMatchObject({ rows: 0, oldestWallMs: null });
     const tables = openDatabase().prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
-    expect(tables.map(({ name }) => name)).toEqual(["parts"]);
+    expect(tables.map(({ name }) => name)).toEqual(["parts", "runs"]);
   });
 
   test("a mostly empty file shrinks", () => {
