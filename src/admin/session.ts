@@ -44,9 +44,12 @@ function seal(token: string, head: string): string {
   return createHmac("sha256", key).update(head).digest("base64url");
 }
 
+const ZONE = new Intl.DateTimeFormat().resolvedOptions().timeZone;
+
 const sessionState = closedObject({
   tokenNeeded: Type.Boolean({ description: "Whether the API wants a token, or a session." }),
   signedIn: Type.Boolean({ description: "Whether this request may call the rest of the API." }),
+  zone: Type.String({ description: "The time zone of the server.", examples: ["Asia/Shanghai"] }),
 });
 
 const getSession = operation({
@@ -84,6 +87,7 @@ export function sessionRoutes(api: Api, guards: SessionGuards): void {
   const stateOf = (request: FastifyRequest) => ({
     tokenNeeded: guards.isAuthorized !== null,
     signedIn: guards.isAuthorized?.(request.headers) ?? true,
+    zone: ZONE,
   });
 
   api.get(SESSION_PATH, { schema: getSession }, async (request) => stateOf(request));
@@ -92,12 +96,14 @@ export function sessionRoutes(api: Api, guards: SessionGuards): void {
     if (guards.isAuthorized === null) return stateOf(request);
     const value = guards.signIn(request, request.body.token);
     if (value === null) throw new HttpProblem(401, "this is not the token");
-    return reply.header("set-cookie", cookie(request, value, SESSION_DAYS * 86_400)).send({ tokenNeeded: true, signedIn: true });
+    return reply
+      .header("set-cookie", cookie(request, value, SESSION_DAYS * 86_400))
+      .send({ tokenNeeded: true, signedIn: true, zone: ZONE });
   });
 
   api.delete(SESSION_PATH, { schema: signOut }, async (request, reply) => {
     const { tokenNeeded } = stateOf(request);
-    return reply.header("set-cookie", cookie(request, "", 0)).send({ tokenNeeded, signedIn: !tokenNeeded });
+    return reply.header("set-cookie", cookie(request, "", 0)).send({ tokenNeeded, signedIn: !tokenNeeded, zone: ZONE });
   });
 }
 

@@ -1,6 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { openTestAdmin, type TestAdmin } from "./support/admin.ts";
 
+/** The page names the zone of the server where the browser has another one. */
+const ZONE = new Intl.DateTimeFormat().resolvedOptions().timeZone;
+
 const TOKEN = "correct-horse";
 const DAY_MS = 86_400_000;
 
@@ -39,11 +42,11 @@ async function signedIn(admin: TestAdmin, origin?: string) {
 describe("a session", () => {
   test("takes the place of the token, and never holds it", async () => {
     const admin = await openTestAdmin({ token: TOKEN });
-    expect((await browse(admin, "GET", "session")).body).toEqual({ tokenNeeded: true, signedIn: false });
+    expect((await browse(admin, "GET", "session")).body).toEqual({ tokenNeeded: true, signedIn: false, zone: ZONE });
     const { cookie, setCookie } = await signedIn(admin);
     expect(setCookie).toMatch(/^fenliu=[\w.-]+; Path=\/; Max-Age=2592000; HttpOnly; SameSite=Strict$/);
     expect(setCookie).not.toContain(TOKEN);
-    expect((await browse(admin, "GET", "session", { cookie })).body).toEqual({ tokenNeeded: true, signedIn: true });
+    expect((await browse(admin, "GET", "session", { cookie })).body).toEqual({ tokenNeeded: true, signedIn: true, zone: ZONE });
     expect((await browse(admin, "GET", "upstreams", { cookie: `theme=dark; ${cookie}` })).status).toBe(200);
     expect((await browse(admin, "GET", "upstreams")).status).toBe(401);
   });
@@ -127,12 +130,12 @@ describe("a session", () => {
     const { cookie } = await signedIn(admin);
     const { setCookie, body } = await browse(admin, "DELETE", "session", { cookie, origin: admin.base });
     expect(setCookie).toMatch(/^fenliu=; Path=\/; Max-Age=0;/);
-    expect(body).toEqual({ tokenNeeded: true, signedIn: false });
+    expect(body).toEqual({ tokenNeeded: true, signedIn: false, zone: ZONE });
   });
 
   test("is not needed where there is no token", async () => {
     const admin = await openTestAdmin();
-    const state = { tokenNeeded: false, signedIn: true };
+    const state = { tokenNeeded: false, signedIn: true, zone: ZONE };
     expect((await browse(admin, "GET", "session")).body).toEqual(state);
     expect(await browse(admin, "POST", "session", { body: { token: "any" } })).toMatchObject({ body: state, setCookie: "" });
   });
