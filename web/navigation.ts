@@ -1,4 +1,5 @@
 import { signal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 import { type Route, readRoute, urlOf } from "./routes.ts";
 
 /** Where the user is; null = at an address that the page does not have. */
@@ -46,4 +47,24 @@ export function startNavigation(): void {
     event.preventDefault();
     goToUrl(address, false);
   });
+}
+
+/** Single keys of a view. Off while the user types, or a dialog is open. */
+export function useKeys(keys: Readonly<Record<string, () => void>>): void {
+  useEffect(() => {
+    const listen = (event: KeyboardEvent) => {
+      if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+      const act = keys[event.key];
+      if (act === undefined) return;
+      event.preventDefault();
+      act();
+    };
+    addEventListener("keydown", listen);
+    return () => removeEventListener("keydown", listen);
+  });
+}
+
+function isTyping(target: EventTarget | null): boolean {
+  if (document.querySelector("dialog[open]") !== null) return true;
+  return target instanceof Element && target.closest("input, select, textarea") !== null;
 }

@@ -2,16 +2,14 @@ import type { ComponentType } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { CallError, call, heardAt, isGone, session, signInNeeded } from "./api/call.ts";
 import { useCall } from "./api/use-call.ts";
-import { useKeys } from "./keys.ts";
-import { go, goBack, route } from "./navigation.ts";
+import { go, goBack, route, useKeys } from "./navigation.ts";
 import { HealthWord, useHealth } from "./pages/health.tsx";
 import { Home } from "./pages/home.tsx";
 import { Dialog } from "./parts/dialog.tsx";
-import { useIsPhone } from "./parts/is-phone.ts";
-import { Pauses } from "./pauses.tsx";
+import { Line } from "./parts/text.tsx";
 import { ASK, CONFIG, QUERIES, type Route, urlOf } from "./routes.ts";
 import { SignIn } from "./sign-in.tsx";
-import { applyTheme, THEMES, type Theme, theme } from "./theme.ts";
+import { applyTheme, THEMES, type Theme, theme, useIsPhone } from "./theme.ts";
 import { format, LANGUAGES, type Language, language, loadWords, words } from "./words/words.ts";
 
 type PageName = Route["page"];
@@ -184,6 +182,32 @@ function NameBox({ box }: { readonly box: { current: HTMLInputElement | null } }
   );
 }
 
+const PAUSES_MS = 5000;
+
+/** Rules that are passed over at the moment: seen everywhere, ended by a press. */
+function Pauses() {
+  const { data, refresh } = useCall("listPauses", {}, { everyMs: PAUSES_MS, topics: ["config"], keep: true });
+  const end = async (id: string) => {
+    try {
+      await call("endPause", { id });
+    } catch (error) {
+      // It may have ended by itself.
+      if (!(error instanceof CallError)) throw error;
+    }
+    refresh();
+  };
+  return (
+    <>
+      {(data ?? []).map(({ id, rules, client, until }) => (
+        <button key={id} type="button" class="pause" onClick={() => void end(id)} title={words().shell.endPause}>
+          <span class="care">❚❚</span> <Line value={[rules.join(", "), ...(client === null ? [] : [client])].join(" · ")} /> ·{" "}
+          {format.value.duration(Math.max(0, (Date.parse(until) - Date.now()) / 1000))}
+        </button>
+      ))}
+    </>
+  );
+}
+
 function Gone() {
   const time = heardAt.value;
   return (
@@ -192,6 +216,8 @@ function Gone() {
     </p>
   );
 }
+
+const OWN_ZONE = new Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 function Preferences() {
   const { data: state, refresh } = useCall("getSession", {}, { keep: true });
@@ -229,6 +255,7 @@ function Preferences() {
           </option>
         ))}
       </select>
+      {state === null || state.zone === OWN_ZONE ? null : <p class="small soft">{words().shell.zone(OWN_ZONE, state.zone)}</p>}
       {state?.tokenNeeded === true && state.signedIn ? (
         <button type="button" class="link" onClick={() => void signOut()}>
           {words().signIn.out}

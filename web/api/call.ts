@@ -1,4 +1,5 @@
 import { signal } from "@preact/signals";
+import { visibleText } from "../parts/visible.ts";
 import { type Calls, type Operation, requestOf } from "./calls.ts";
 
 /** A call that failed: the status and words of the server; status 0 = no server answered. */
@@ -47,5 +48,5 @@ export async function call<K extends Operation>(
   const json = await response.json().catch(() => null);
   if (response.ok) return json;
   if (response.status === 401) signInNeeded.value = true;
-  throw new CallError(response.status, json?.detail ?? `HTTP ${response.status}`, json?.problems ?? []);
+  throw new CallError(response.status, visibleText(json?.detail ?? `HTTP ${response.status}`), json?.problems ?? []);
 }

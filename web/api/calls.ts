@@ -55,6 +55,8 @@ export type {
 interface SessionState {
   readonly tokenNeeded: boolean;
   readonly signedIn: boolean;
+  /** The time zone of the server. */
+  readonly zone: string;
 }
 
 type None = Readonly<Record<never, never>>;

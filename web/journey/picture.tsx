@@ -2,8 +2,8 @@ import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import type { Attempt, TraceStep } from "../api/calls.ts";
 import { useCall } from "../api/use-call.ts";
-import { Text } from "../parts/text.tsx";
-import { Waiting } from "../parts/waiting.tsx";
+import { Text, Waiting } from "../parts/text.tsx";
+import { visibleText } from "../parts/visible.ts";
 import { CONFIG, urlOf } from "../routes.ts";
 import { format, words } from "../words/words.ts";
 import { type Differences, type Journey, stepKey, timeAxis } from "./journey.ts";
@@ -147,7 +147,11 @@ function Answer({ journey: { answer, decision, cached } }: { readonly journey: J
       </>
     );
   if (answer === null)
-    return <p class={decision.answer === null ? "soft" : "mono"}>{decision.answer ?? words().journey.notAsked}</p>;
+    return (
+      <p class={decision.answer === null ? "soft" : "mono"}>
+        <Text value={decision.answer ?? words().journey.notAsked} />
+      </p>
+    );
   return (
     <>
       <p>
@@ -259,7 +263,10 @@ function Step({ step, journey }: { readonly step: TraceStep; readonly journey: J
       return (
         <>
           <span aria-hidden="true">▶ </span>
-          {say.firstGroup} <strong>{step.group}</strong>
+          {say.firstGroup}{" "}
+          <strong>
+            <Text value={step.group} />
+          </strong>
         </>
       );
     case "alias":
@@ -286,7 +293,12 @@ function Step({ step, journey }: { readonly step: TraceStep; readonly journey: J
 function Decides({ journey: { decision } }: { readonly journey: Journey }) {
   const { near, far, route } = decision;
   if (near !== null && far !== null) return <> · {words().journey.compares(near, far)}</>;
-  return route === null ? null : <> · → {route}</>;
+  return route === null ? null : (
+    <>
+      {" "}
+      · → <Text value={route} />
+    </>
+  );
 }
 
 type Matched = NonNullable<Extract<TraceStep, { kind: "rule" }>["match"]>;
@@ -314,7 +326,7 @@ function Neighbours({ list, source, line }: { readonly list: string; readonly so
   return (
     <>
       <button type="button" class="link" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
-        {list} · {words().journey.lineOf(line, source)}
+        {visibleText(list)} · {words().journey.lineOf(line, source)}
       </button>
       {isOpen ? <ListLines list={list} source={source} around={line} /> : null}
     </>
@@ -388,7 +400,10 @@ function Attempts({ attempts, usedServer }: { readonly attempts: readonly Attemp
           return (
             <li key={`${index} ${server}`}>
               <p>
-                <strong>{group ?? ""}</strong> <Text value={server} mono max={60} />
+                <strong>
+                  <Text value={group ?? ""} />
+                </strong>{" "}
+                <Text value={server} mono max={60} />
               </p>
               <svg width="100%" height="10" aria-hidden="true">
                 <rect

@@ -5,12 +5,11 @@ import { useCall } from "../api/use-call.ts";
 import { draft } from "../draft.ts";
 import { compareJourneys, type Differences, type Journey, journeyOfExplained } from "../journey/journey.ts";
 import { ComparedPicture, Picture } from "../journey/picture.tsx";
-import { useKeys } from "../keys.ts";
-import { go, route } from "../navigation.ts";
-import { useIsPhone } from "../parts/is-phone.ts";
-import { Text } from "../parts/text.tsx";
-import { Waiting } from "../parts/waiting.tsx";
+import { go, route, useKeys } from "../navigation.ts";
+import { Text, Waiting } from "../parts/text.tsx";
+import { visibleText } from "../parts/visible.ts";
 import { ASK, type AskRoute, QUERIES, urlOf } from "../routes.ts";
+import { useIsPhone } from "../theme.ts";
 import { sayAll, sayText } from "../words/said.ts";
 import { format, words } from "../words/words.ts";
 
@@ -141,7 +140,7 @@ function DraftBox() {
       <p class="small soft">{say.draftHint}</p>
       {edit !== null && edit.kind !== "text" ? (
         <p class="row-flex">
-          <code class="wrap">{editText(edit)}</code>
+          <code class="wrap">{visibleText(editText(edit))}</code>
           <button
             type="button"
             class="link"

@@ -2,9 +2,8 @@ import { useState } from "preact/hooks";
 import { CallError, call } from "../api/call.ts";
 import type { CachedAnswer, CacheView } from "../api/calls.ts";
 import { useCall } from "../api/use-call.ts";
-import { useKeys } from "../keys.ts";
-import { Text } from "../parts/text.tsx";
-import { Waiting } from "../parts/waiting.tsx";
+import { useKeys } from "../navigation.ts";
+import { Text, Waiting } from "../parts/text.tsx";
 import { format, words } from "../words/words.ts";
 
 const EVERY_MS = 5000;

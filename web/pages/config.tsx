@@ -6,7 +6,8 @@ import { draft } from "../draft.ts";
 import { route } from "../navigation.ts";
 import { Diff } from "../parts/diff.tsx";
 import { EditPreview, Problems } from "../parts/edit-preview.tsx";
-import { Waiting } from "../parts/waiting.tsx";
+import { Text, Waiting } from "../parts/text.tsx";
+import { visibleText } from "../parts/visible.ts";
 import { ASK, CONFIG, type ConfigRoute, urlOf } from "../routes.ts";
 import { format, words } from "../words/words.ts";
 
@@ -89,7 +90,7 @@ function Editor({ file, line, onApplied }: EditorProps) {
   return (
     <div class="stack">
       <p class="small">
-        <code class="wrap soft">{file.path}</code>
+        <code class="wrap soft">{visibleText(file.path)}</code>
         {file.inForce ? null : <span class="care"> ▲ {say.notInForce}</span>}
       </p>
       <div class="editor">
@@ -207,7 +208,7 @@ function History({ at }: { readonly at: ConfigRoute }) {
               </p>
               <p class="small soft">
                 {changedLines === null ? "" : `${say.changedLines(format.value.exact(changedLines))} · `}
-                {lists.map(({ name, size }) => `${name} ${format.value.count(size)}`).join(" · ")}
+                <Text value={lists.map(({ name, size }) => `${name} ${format.value.count(size)}`).join(" · ")} max={400} />
               </p>
               <p class="row-flex">
                 {before === undefined ? null : (
@@ -265,7 +266,7 @@ function Difference({ versions: [a, b] }: { readonly versions: readonly [string,
               <ul>
                 {data.lists.map(({ name, before, after }) => (
                   <li key={name}>
-                    {name}{" "}
+                    <Text value={name} />{" "}
                     <span class="mono soft">
                       {before === null ? "–" : format.value.exact(before)} → {after === null ? "–" : format.value.exact(after)}
                     </span>

@@ -3,8 +3,7 @@ import { useState } from "preact/hooks";
 import { encode } from "uqr";
 import type { ConfigView } from "../api/calls.ts";
 import { useCall } from "../api/use-call.ts";
-import { Text } from "../parts/text.tsx";
-import { Waiting } from "../parts/waiting.tsx";
+import { Text, Waiting } from "../parts/text.tsx";
 import { QUERIES, queriesWith, urlOf } from "../routes.ts";
 import { format, words } from "../words/words.ts";
 

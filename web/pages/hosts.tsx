@@ -1,11 +1,10 @@
 import { useState } from "preact/hooks";
 import type { HostView } from "../api/calls.ts";
 import { useCall } from "../api/use-call.ts";
-import { useKeys } from "../keys.ts";
-import { useIsPhone } from "../parts/is-phone.ts";
+import { useKeys } from "../navigation.ts";
 import { VirtualList } from "../parts/list.tsx";
-import { Line } from "../parts/text.tsx";
-import { Waiting } from "../parts/waiting.tsx";
+import { Line, Waiting } from "../parts/text.tsx";
+import { useIsPhone } from "../theme.ts";
 import { format, words } from "../words/words.ts";
 import { HostDialog } from "./host-dialog.tsx";
 

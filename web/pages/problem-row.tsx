@@ -1,6 +1,5 @@
 import type { Trouble } from "../api/calls.ts";
-import { Sentence } from "../parts/sentence.tsx";
-import { Text } from "../parts/text.tsx";
+import { Sentence, Text } from "../parts/text.tsx";
 import { urlOf } from "../routes.ts";
 import { format, words } from "../words/words.ts";
 
@@ -10,7 +9,7 @@ export function ProblemRow({ problem, isOpen = false }: { readonly problem: Trou
   const [first] = clients;
   const say = words().problems;
   return (
-    <a class={isOpen ? "problem row open" : "problem row"} href={urlOf({ page: "problems", id })}>
+    <a class={isOpen ? "problem row open" : "problem row"} data-row={id} href={urlOf({ page: "problems", id })}>
       <span class="problem-what">
         <span class={SIGN_TONES[state]} aria-hidden="true">
           {SIGNS[state]}{" "}

@@ -2,19 +2,17 @@ import { useRef, useState } from "preact/hooks";
 import { CallError, call } from "../api/call.ts";
 import type { ProblemFix, Trouble } from "../api/calls.ts";
 import { useCall } from "../api/use-call.ts";
-import { useKeys } from "../keys.ts";
-import { go, route } from "../navigation.ts";
+import { go, route, useKeys } from "../navigation.ts";
 import { EditPreview } from "../parts/edit-preview.tsx";
-import { walkRows } from "../parts/list.tsx";
-import { Sentence } from "../parts/sentence.tsx";
-import { Text } from "../parts/text.tsx";
-import { Waiting } from "../parts/waiting.tsx";
+import { Opened, walkRows } from "../parts/list.tsx";
+import { Line, Sentence, Text, Waiting } from "../parts/text.tsx";
 import { ASK, CONFIG, QUERIES, queriesWith, urlOf } from "../routes.ts";
 import { format, words } from "../words/words.ts";
 import { HostDialog } from "./host-dialog.tsx";
 import { ProblemRow, ProblemTitle, Spark } from "./problem-row.tsx";
 
 const EVERY_MS = 5000;
+const PAGE_SIZE = 100;
 const MUTE_DAYS = 7;
 const DAY_MS = 86_400_000;
 
@@ -22,9 +20,10 @@ const DAY_MS = 86_400_000;
 export function Problems() {
   const id = route.value?.page === "problems" ? route.value.id : null;
   const [shown, setShown] = useState<"open" | "all">("open");
+  const [limit, setLimit] = useState(PAGE_SIZE);
   const { data, error, refresh } = useCall(
     "listProblems",
-    { limit: 100 },
+    { limit },
     { everyMs: EVERY_MS, topics: ["problems", "health"], keep: true },
   );
   useKeys({
@@ -56,7 +55,7 @@ export function Problems() {
         </div>
         {data === null ? <Waiting error={error} /> : null}
         {data !== null && problems.length === 0 ? (
-          <p class="empty">✓ {words().problems.noneOf(format.value.exact(data.searched.queries))}</p>
+          <NothingFailed />
         ) : (
           <ul class="list problem-list">
             {problems.map((problem) => (
@@ -64,14 +63,18 @@ export function Problems() {
                 <ProblemRow problem={problem} isOpen={problem.id === id} />
               </li>
             ))}
+            {data?.cursor == null ? null : (
+              <li>
+                <button type="button" onClick={() => setLimit(limit + PAGE_SIZE)}>
+                  {words().problems.more}
+                </button>
+              </li>
+            )}
           </ul>
         )}
       </div>
       {id === null ? null : (
-        <aside class="query-view" aria-label={words().pages.problems}>
-          <a class="button plain close" href="/problems" aria-label={words().parts.close}>
-            ✕
-          </a>
+        <Opened label={words().pages.problems} rowKey={id} closed="/problems">
           {open === null ? (
             data === null ? null : (
               <p class="empty">{words().problems.gone}</p>
@@ -79,10 +82,16 @@ export function Problems() {
           ) : (
             <ProblemView problem={open} onChange={refresh} />
           )}
-        </aside>
+        </Opened>
       )}
     </section>
   );
+}
+
+function NothingFailed() {
+  const { data } = useCall("getStatistics", { from: "24h", step: "1h", top: 1 }, { keep: true });
+  const say = words().problems;
+  return <p class="empty">✓ {data === null ? say.none : say.noneOf(format.value.exact(data.total))}</p>;
 }
 
 function ProblemView({ problem, onChange }: { readonly problem: Trouble; readonly onChange: () => void }) {
@@ -239,7 +248,7 @@ function Culprit({ problem: { culprit } }: { readonly problem: Trouble }) {
         <>
           {" · "}
           <a href={urlOf({ page: "house", part: "lists" })}>
-            {list}
+            <Line value={list} />
             {line === null ? "" : `:${format.value.exact(line)}`}
           </a>
         </>

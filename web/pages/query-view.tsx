@@ -4,6 +4,7 @@ import type { QueryRecord } from "../api/calls.ts";
 import { useCall } from "../api/use-call.ts";
 import { journeyOfRecord } from "../journey/journey.ts";
 import { Picture } from "../journey/picture.tsx";
+import { Opened } from "../parts/list.tsx";
 import { Text } from "../parts/text.tsx";
 import { ASK, QUERIES, type QueriesRoute, queriesWith, urlOf } from "../routes.ts";
 import { format, words } from "../words/words.ts";
@@ -16,10 +17,7 @@ const MINUTE_MS = 60_000;
 export function QueryView({ id, at }: { readonly id: number; readonly at: QueriesRoute }) {
   const { data, error } = useCall("getQuery", { id });
   return (
-    <aside class="query-view" aria-label={words().queries.picture}>
-      <a class="button plain close" href={urlOf({ ...at, open: null })} aria-label={words().parts.close}>
-        ✕
-      </a>
+    <Opened label={words().queries.picture} rowKey={id} closed={urlOf({ ...at, open: null })}>
       {error === null ? null : (
         <p class="empty bad" role="alert">
           {error.status === 404 ? words().queries.recordGone : error.message}
@@ -34,7 +32,7 @@ export function QueryView({ id, at }: { readonly id: number; readonly at: Querie
           <NextSteps record={data} />
         </>
       )}
-    </aside>
+    </Opened>
   );
 }
 

@@ -1,10 +1,8 @@
 import { useState } from "preact/hooks";
 import type { Calls, ConfigView } from "../api/calls.ts";
 import { useCall } from "../api/use-call.ts";
-import { useKeys } from "../keys.ts";
-import { Sentence } from "../parts/sentence.tsx";
-import { Text } from "../parts/text.tsx";
-import { Waiting } from "../parts/waiting.tsx";
+import { useKeys } from "../navigation.ts";
+import { Sentence, Text, Waiting } from "../parts/text.tsx";
 import { format, words } from "../words/words.ts";
 import { NoDoh, placeOf, Value } from "./devices.tsx";
 

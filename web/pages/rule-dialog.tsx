@@ -3,7 +3,7 @@ import type { ConfigEdit, ConfigView, QueryRecord } from "../api/calls.ts";
 import { useCall } from "../api/use-call.ts";
 import { Dialog } from "../parts/dialog.tsx";
 import { EditPreview } from "../parts/edit-preview.tsx";
-import { Waiting } from "../parts/waiting.tsx";
+import { Waiting } from "../parts/text.tsx";
 import { words } from "../words/words.ts";
 
 interface RuleDialogProps {

@@ -6,6 +6,7 @@ import { ASK, CONFIG, urlOf } from "../routes.ts";
 import { sayText } from "../words/said.ts";
 import { format, words } from "../words/words.ts";
 import { Diff } from "./diff.tsx";
+import { withoutEdit } from "./reverse.ts";
 import { Text } from "./text.tsx";
 
 const POLL_MS = 1000;
@@ -201,7 +202,12 @@ export function Problems({ problems, tone }: { readonly problems: readonly Confi
               {line}:{column}
             </a>
           )}{" "}
-          <Text value={message} max={300} /> {fix === null ? null : <span class="soft">→ {fix}</span>}
+          <Text value={message} max={300} />{" "}
+          {fix === null ? null : (
+            <span class="soft">
+              → <Text value={fix} max={300} />
+            </span>
+          )}
         </li>
       ))}
     </ul>
@@ -216,8 +222,9 @@ function Changes({ whatIf: { changes, notes } }: { readonly whatIf: WhatIf }) {
       <ul>
         {changes.map(({ before, after, queries, names }) => (
           <li key={JSON.stringify([before, after])}>
-            {before.rule ?? say.ask.noRule} → {after.rule ?? say.ask.noRule}, {before.answer ?? before.route} →{" "}
-            {after.answer ?? after.route}: <span class="mono">{format.value.exact(queries)}</span>{" "}
+            <Text value={before.rule ?? say.ask.noRule} /> → <Text value={after.rule ?? say.ask.noRule} />,{" "}
+            <Text value={before.answer ?? before.route ?? ""} /> → <Text value={after.answer ?? after.route ?? ""} />:{" "}
+            <span class="mono">{format.value.exact(queries)}</span>{" "}
             {names.map(({ name, type }) => (
               <span key={`${name} ${type}`}>
                 <Text value={name} mono />{" "}
@@ -245,6 +252,8 @@ interface AppliedNoteProps {
 function AppliedNote({ applied: { version, previous }, question, onUndone }: AppliedNoteProps) {
   const [state, setState] = useState<"fresh" | "old" | "undone">("fresh");
   const [problem, setProblem] = useState<string | null>(null);
+  /** Takes the edit back out of a file that was changed since. */
+  const [reverse, setReverse] = useState<ConfigEdit | null>(null);
   const say = words().edit;
   useEffect(() => {
     const timer = setTimeout(() => setState((before) => (before === "fresh" ? "old" : before)), UNDO_MS);
@@ -258,9 +267,33 @@ function AppliedNote({ applied: { version, previous }, question, onUndone }: App
       onUndone?.();
     } catch (error) {
       if (!(error instanceof CallError)) throw error;
-      setProblem(error.status === 409 ? say.movedSince : error.message);
+      if (error.status === 409) await findReverse();
+      else setProblem(error.message);
     }
   };
+  const findReverse = async () => {
+    try {
+      const [{ lines }, file] = await Promise.all([
+        call("diffHistory", { before: previous, after: version }),
+        call("getConfigFile", {}),
+      ]);
+      const text = withoutEdit(lines, file.text);
+      if (text === null) setProblem(say.movedAway);
+      else setReverse({ kind: "text", text });
+    } catch (error) {
+      if (!(error instanceof CallError)) throw error;
+      setProblem(error.message);
+    }
+  };
+  if (reverse !== null)
+    return (
+      <>
+        <p class="notice care" role="status">
+          ▲ {say.movedSince}
+        </p>
+        <EditPreview edit={reverse} suffix={null} question={question} onApplied={onUndone ?? (() => {})} />
+      </>
+    );
   const href = urlOf({ ...CONFIG, view: "history", versions: [previous, version] });
   return (
     <div class="notice stack-small" role="status">

@@ -1,5 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { words } from "../words/words.ts";
 
 interface VirtualListProps<T> {
   readonly label: string;
@@ -75,11 +76,43 @@ export function VirtualList<T>({ label, items, keyOf, rowHeight, row, onEnd, foo
   );
 }
 
-/** Moves the focus along the rows that are drawn: `j` and `k`, as arrow keys do. */
+/** Moves the focus along the rows that are drawn, from the one that has it or is open: `j` and `k`, as arrow keys do. */
 export function walkRows(step: 1 | -1): void {
   const rows = [...document.querySelectorAll<HTMLElement>(".list a.row")];
-  const at = rows.indexOf(document.activeElement as HTMLElement);
+  const focused = rows.indexOf(document.activeElement as HTMLElement);
+  const at = focused === -1 ? rows.findIndex((row) => row.classList.contains("open")) : focused;
   const next = rows[at === -1 ? 0 : at + step];
   next?.focus();
   next?.scrollIntoView({ block: "nearest" });
+}
+
+interface OpenedProps {
+  readonly label: string;
+  /** Of the row, in its `data-row`. */
+  readonly rowKey: string | number;
+  /** Where a press on the cross leads. */
+  readonly closed: string;
+  readonly children: ComponentChildren;
+}
+
+/** What a row opens, beside the list or over it: takes the focus, and gives it back to the row when it is closed. */
+export function Opened({ label, rowKey, closed, children }: OpenedProps) {
+  const box = useRef<HTMLElement>(null);
+  useEffect(() => {
+    const view = box.current;
+    view?.focus({ preventScroll: true });
+    return () => {
+      const focused = document.activeElement;
+      if (focused !== document.body && view?.contains(focused) !== true) return;
+      document.querySelector<HTMLElement>(`.list a.row[data-row="${CSS.escape(String(rowKey))}"]`)?.focus();
+    };
+  }, [rowKey]);
+  return (
+    <aside ref={box} class="query-view" aria-label={label} tabIndex={-1}>
+      <a class="button plain close" href={closed} aria-label={words().parts.close}>
+        ✕
+      </a>
+      {children}
+    </aside>
+  );
 }

@@ -1,4 +1,6 @@
 import { useState } from "preact/hooks";
+import type { CallError } from "../api/call.ts";
+import { type SaidSentence, sayText } from "../words/said.ts";
 import { words } from "../words/words.ts";
 import { shortened, visiblePieces, visibleText } from "./visible.ts";
 
@@ -42,5 +44,26 @@ export function Line({ value }: Pick<TextProps, "value">) {
 function Pieces({ text }: { readonly text: string }) {
   return (
     <>{visiblePieces(text).map((piece) => (piece.kind === "text" ? piece.text : <span class="unseen">{piece.text}</span>))}</>
+  );
+}
+
+/** A sentence of the server; what stands between backticks is code. */
+export function Sentence({ said }: { readonly said: SaidSentence }) {
+  return (
+    <>
+      {sayText(said)
+        .split("`")
+        .map((part, index) => (index % 2 === 1 ? <code key={part}>{part}</code> : <Text key={part} value={part} max={400} />))}
+    </>
+  );
+}
+
+/** What stands where an answer is still awaited, or failed. */
+export function Waiting({ error }: { readonly error: CallError | null }) {
+  if (error === null) return <p class="soft loading">{words().parts.loading}</p>;
+  return (
+    <p class="bad" role="alert">
+      {error.status === 0 ? words().shell.gone : error.message}
+    </p>
   );
 }
