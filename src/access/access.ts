@@ -1,8 +1,8 @@
 import { networkInterfaces } from "node:os";
-import { LRUCache } from "lru-cache";
 import { AddressSet, addressFromText, privateAddresses, rangeFromText, withoutZone } from "../dns/address.ts";
 import type { Client } from "../lib/client.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
+import { recentlyUsed } from "../lib/recently-used.ts";
 import { type TokenBucket, TokenBuckets } from "../lib/token-bucket.ts";
 import type { AccessOptions } from "./options.ts";
 
@@ -37,7 +37,7 @@ export class Access {
   readonly #options: AccessOptions;
   readonly #parts: AccessParts;
   readonly #usesPrivate: boolean;
-  readonly #visitors = new LRUCache<string, Visitor>({ max: MAX_VISITORS });
+  readonly #visitors = recentlyUsed<string, Visitor>(MAX_VISITORS);
   /** null = there is no limit. */
   readonly #buckets: TokenBuckets | null;
   #prefixes: readonly string[];

@@ -1,4 +1,5 @@
-import { LRUCache } from "lru-cache";
+import type { LRUCache } from "lru-cache";
+import { recentlyUsed } from "./recently-used.ts";
 
 /** How fast something may happen: `burst` times at once, and `perSecond` times a second in the long run. */
 interface BucketLimits {
@@ -58,7 +59,7 @@ export class TokenBuckets {
 
   constructor(limits: BucketLimits, max: number) {
     this.#limits = limits;
-    this.#buckets = new LRUCache({ max });
+    this.#buckets = recentlyUsed(max);
   }
 
   of(key: string, nowMs: number): TokenBucket {

@@ -1,6 +1,6 @@
-import { LRUCache } from "lru-cache";
 import { AddressSet, addressFromText, rangeFromText, withoutZone } from "../dns/address.ts";
 import type { Requester } from "../lib/client.ts";
+import { recentlyUsed } from "../lib/recently-used.ts";
 
 /** Client addresses whose bytes are kept, so that a query does not parse the address again for every rule. */
 const MAX_ADDRESSES = 4_096;
@@ -9,7 +9,7 @@ const NO_ADDRESS = new Uint8Array(0);
 
 /** Parses client addresses and remembers the results. */
 export class ClientAddresses {
-  readonly #bytes = new LRUCache<string, Uint8Array>({ max: MAX_ADDRESSES });
+  readonly #bytes = recentlyUsed<string, Uint8Array>(MAX_ADDRESSES);
 
   /** 4 or 16 bytes without the zone; empty if the text is not an address. */
   bytesOf(text: string): Uint8Array {

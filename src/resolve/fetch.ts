@@ -1,5 +1,4 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { LRUCache } from "lru-cache";
 import { emptyAnswer, toNodata } from "../answers/negative.ts";
 import { cacheKey } from "../cache/key.ts";
 import { isFresh } from "../cache/lifetime.ts";
@@ -8,6 +7,7 @@ import type { ExtendedError } from "../dns/edns.ts";
 import type { Name } from "../dns/name.ts";
 import { EDE, RCODE, rcodeName, TYPE } from "../dns/types.ts";
 import { awaitWithin } from "../lib/deadline.ts";
+import { recentlyUsed } from "../lib/recently-used.ts";
 import type { Dispatch } from "../upstreams/dispatch.ts";
 import type { GroupAdmission } from "../upstreams/group.ts";
 import { type Attempt, OWN_FAILURES, UpstreamError, type UpstreamFailure } from "../upstreams/upstream.ts";
@@ -264,7 +264,7 @@ const MAX_KEYS = 16_384;
  * question in `recheckMs` goes out for each (RFC 8767 §5).
  */
 export class RefreshThrottle {
-  readonly #triedAtMs = new LRUCache<string, number>({ max: MAX_KEYS });
+  readonly #triedAtMs = recentlyUsed<string, number>(MAX_KEYS);
 
   /** Whether the last try is `recheckMs` ago; if so, this counts as the next try. */
   take(key: string, nowMs: number, recheckMs: number): boolean {

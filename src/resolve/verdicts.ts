@@ -1,9 +1,9 @@
 import { crc32 } from "node:zlib";
-import { LRUCache } from "lru-cache";
 import type { Name } from "../dns/name.ts";
 import { TYPE } from "../dns/types.ts";
 import type { Clock } from "../lib/clock.ts";
 import { readIfThere, replaceFile } from "../lib/files.ts";
+import { recentlyUsed } from "../lib/recently-used.ts";
 import { errorText } from "../lib/text.ts";
 import type { CompareOptions } from "../rules/options.ts";
 import type { Classification } from "./classify.ts";
@@ -37,7 +37,7 @@ export const PROVISIONAL_MS = 5 * 60_000;
 
 /** The verdicts on names. Two rules that compare alike share them. */
 export class Verdicts {
-  readonly #byKey = new LRUCache<string, Verdict>({ max: MAX_VERDICTS });
+  readonly #byKey = recentlyUsed<string, Verdict>(MAX_VERDICTS);
 
   /** null = there is no verdict, or it has expired. */
   get(key: string, { nowMs, verdictMs, fingerprint }: VerdictTerms): Verdict | null {
