@@ -1,8 +1,8 @@
-import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import type { FastifyReply, FastifySchemaCompiler } from "fastify";
 import { type TSchema, Type } from "typebox";
 import { Compile } from "typebox/compile";
+import { http } from "../lib/http.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import { ControlError, ParameterError } from "./control.ts";
 import { closedObject, namedObject, nullable, type ValueOf } from "./schemas/named.ts";
@@ -48,7 +48,7 @@ export class HttpProblem extends Error {
 
   details(): ProblemDetails {
     const { statusCode: status, message: detail, problems } = this;
-    return { type: "about:blank", title: STATUS_CODES[status] ?? "", status, detail, problems };
+    return { type: "about:blank", title: http.STATUS_CODES[status] ?? "", status, detail, problems };
   }
 }
 
@@ -117,7 +117,7 @@ export function refuseBytes(error: Error & { readonly code?: string }, socket: S
   const problem = problemOfParser(error.code);
   const body = JSON.stringify(problem.details());
   const lines = [
-    `HTTP/1.1 ${problem.statusCode} ${STATUS_CODES[problem.statusCode]}`,
+    `HTTP/1.1 ${problem.statusCode} ${http.STATUS_CODES[problem.statusCode]}`,
     `content-type: ${PROBLEM_TYPE}`,
     `content-length: ${Buffer.byteLength(body)}`,
     ...Object.entries(SECURITY_HEADERS).map(([name, value]) => `${name}: ${value}`),

@@ -1,6 +1,6 @@
-import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import type { Clock, Timer } from "../lib/clock.ts";
+import { http } from "../lib/http.ts";
 import type { DohService, HttpPeer } from "./doh.ts";
 import { readWholeRequest } from "./http1-request.ts";
 import type { Connection, HttpResponse, ListenServices } from "./types.ts";
@@ -267,7 +267,7 @@ export class Http1Connection implements Connection {
 }
 
 function renderResponse({ status, contentType, cacheControl, allow, body }: HttpResponse, trailer: string): Buffer {
-  let head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: ${contentType}\r\ncontent-length: ${body.length}\r\n`;
+  let head = `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\ncontent-type: ${contentType}\r\ncontent-length: ${body.length}\r\n`;
   if (cacheControl !== null) head += `cache-control: ${cacheControl}\r\n`;
   if (allow !== null) head += `allow: ${allow}\r\n`;
   head += trailer;

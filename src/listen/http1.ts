@@ -1,6 +1,7 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { http } from "../lib/http.ts";
 import { NO_BODY, readBody } from "./body.ts";
 import { ALLOWED_METHODS, type DohService, type HttpPeer } from "./doh.ts";
 import { HeadTrailer, Http1Connection } from "./http1-connection.ts";
@@ -26,7 +27,7 @@ export class Http1Server {
     const { limits } = services;
     this.#service = service;
     this.#services = services;
-    this.#server = createServer({
+    this.#server = http.createServer({
       keepAliveTimeout: limits.httpIdleMs,
       headersTimeout: limits.httpHeaderMs,
       requestTimeout: limits.httpRequestMs,
@@ -145,9 +146,9 @@ export class Http1Server {
       socket.destroy();
       return;
     }
-    const text = `${STATUS_CODES[status]}\n`;
+    const text = `${http.STATUS_CODES[status]}\n`;
     socket.end(
-      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: text/plain; charset=utf-8\r\n` +
+      `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\ncontent-type: text/plain; charset=utf-8\r\n` +
         `content-length: ${text.length}\r\n${extraHeaders}connection: close\r\n\r\n${text}`,
       () => socket.destroy(),
     );

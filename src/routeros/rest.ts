@@ -1,10 +1,11 @@
-import { Agent as PlainAgent, request as requestPlain } from "node:http";
+import type { Agent as PlainAgent } from "node:http";
 import { Agent, type AgentOptions, request } from "node:https";
 import type { Duplex } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { type ConnectionOptions, connect } from "node:tls";
 import type { Clock } from "../lib/clock.ts";
 import { awaitWithin } from "../lib/deadline.ts";
+import { http } from "../lib/http.ts";
 import { errorText } from "../lib/text.ts";
 
 /** How the REST API of a router is reached. */
@@ -52,7 +53,7 @@ export class RouterRest {
     this.#clock = clock;
     this.#agent = access.url.startsWith("https:")
       ? new PinnedAgent({ ...options, ...(access.ca === null ? {} : { ca: access.ca }) }, access.fingerprint)
-      : new PlainAgent(options);
+      : new http.Agent(options);
   }
 
   /** The address from which the router sees us; null = there was no reply yet. */
@@ -80,7 +81,7 @@ export class RouterRest {
 
   #send(method: string, path: string, body: string | null) {
     const { url, user, password } = this.#access;
-    const send = url.startsWith("https:") ? request : requestPlain;
+    const send = url.startsWith("https:") ? request : http.request;
     const { promise, resolve, reject } = Promise.withResolvers<{ readonly value: unknown }>();
     const headers = {
       authorization: `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`,
