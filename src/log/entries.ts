@@ -55,9 +55,9 @@ export class EntryReader {
   readonly #clients = new Remembered<RowClient>(REMEMBERED.clients);
   readonly #kinds = new Remembered<RowKind>(REMEMBERED.kinds);
   readonly #answers = new Remembered<string>(REMEMBERED.answers);
-  /** By their places in the table of replies. */
-  readonly #replies: (ReadReply | undefined)[] = new Array(REPEATED.replies);
-  readonly #repeatedTo: (ReadClient | undefined)[] = new Array(REPEATED.clients);
+  /** By their places in the table of replies; made with the first of them. */
+  #replies: (ReadReply | undefined)[] = [];
+  readonly #repeatedTo: (ReadClient | undefined)[] = [];
   /** An answer whose id, TTLs and letter case are left out, so that equal ones have equal bytes. */
   readonly #plain = Buffer.alloc(0x1_0000);
   readonly #kindWords = new Int32Array(9);
@@ -97,6 +97,7 @@ export class EntryReader {
     const known = this.#replies[place];
     if (known?.serial === serial && known.row.size === size) return this.#repeatedRow(span, at, places, known);
     const row = this.#newRow(span, at, places);
+    if (this.#replies.length === 0) this.#replies = new Array(REPEATED.replies);
     if (row.attemptMs === null) this.#replies[place] = readReply(serial, row, span.bytes.subarray(replyStart, replyStart + size));
     return row;
   }

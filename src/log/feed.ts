@@ -1,8 +1,5 @@
 import { Followers } from "./followers.ts";
-import { QueryRing, TextTable } from "./ring.ts";
-
-/** Half of the first ring: most queries go there while the thread is at work, and then the first one is idle. */
-const THREAD_RING_BYTES = 4 * 1024 * 1024;
+import { QueryRing, RING_BYTES, TextTable } from "./ring.ts";
 
 /** What the listener was told since it asked to be told. */
 type Told = "nothing" | "that there is something" | "that it is half full";
@@ -40,9 +37,9 @@ export class QueryFeed {
   #listener: ((isHalfFull: boolean) => void) | null = null;
   #told: Told = "nothing";
 
-  /** @param ringBytes of the first ring, a power of two. */
-  constructor(ringBytes?: number) {
-    this.rings = [new QueryRing(ringBytes), new QueryRing(THREAD_RING_BYTES)];
+  /** @param ringBytes of the first ring, a power of two. The second has half: most queries go there while the thread is at work, and then the first is idle. */
+  constructor(ringBytes = RING_BYTES) {
+    this.rings = [new QueryRing(ringBytes), new QueryRing(ringBytes / 2)];
   }
 
   get ring(): QueryRing {

@@ -8,7 +8,7 @@
 const HEADER = { written: 0, taken: 1, words: 16 } as const;
 
 /** Enough for 40,000 queries with answers of usual size: two seconds at 20,000 a second. */
-const RING_BYTES = 8 * 1024 * 1024;
+export const RING_BYTES = 8 * 1024 * 1024;
 
 /**
  * The words of an entry, by their place in it. After these come `extraWords` words (attempts, edits, a comparison), then the bytes of the
@@ -101,7 +101,7 @@ export class QueryRing {
   readonly #mask: number;
 
   /** @param memory of a ring that is there, or how many bytes a new one has: a power of two. */
-  constructor(memory: SharedArrayBuffer | number = RING_BYTES) {
+  constructor(memory: SharedArrayBuffer | number) {
     this.memory = typeof memory === "number" ? new SharedArrayBuffer(HEADER.words * 4 + memory) : memory;
     this.#header = new Int32Array(this.memory, 0, HEADER.words);
     this.words = new Int32Array(this.memory, HEADER.words * 4);

@@ -80,7 +80,8 @@ export class ReplyTable {
   /** Withdrawn rows, and the batch in which the reader may still have held them. */
   #resting: { readonly row: number; readonly batch: number }[] = [];
   #hand = 0;
-  #lastSerial = 0;
+  #lastReply = 0;
+  #lastClient = 0;
   /** The batch in which the reader may still use clients that were forgotten. */
   #clientsRestIn = 0;
   #durationsTold = new Float64Array(this.#memory.durations.length);
@@ -179,7 +180,8 @@ export class ReplyTable {
       clients.set(words, at + CLIENT.address);
       clients[at + CLIENT.textBytes] = shown.address.length | (shown.clientId.length << 16);
       clientBytes.set(Buffer.from(text, "latin1"), (at + CLIENT.text) * 4);
-      clients[at + CLIENT.serial] = this.#nextSerial();
+      this.#lastClient = serialAfter(this.#lastClient);
+      clients[at + CLIENT.serial] = this.#lastClient;
       Atomics.store(clients, at + CLIENT.class, clientClass);
       return at;
     }
@@ -190,11 +192,6 @@ export class ReplyTable {
     const { clients } = this.#memory;
     for (let place = 0; place < CLIENTS; place++) Atomics.store(clients, place * CLIENT.words + CLIENT.class, 0);
     this.#clientsRestIn = Atomics.load(this.header, HEADER.batch);
-  }
-
-  #nextSerial(): number {
-    this.#lastSerial = (this.#lastSerial + 1) | 0 || 1;
-    return this.#lastSerial;
   }
 
   /** Whether the reader may still hold on to what it could find at the beginning of this batch. */
@@ -332,7 +329,8 @@ export class ReplyTable {
     rowTimes[(at + ROW.usableMs) >> 1] = reply.usableMs;
     rows[at + ROW.uses] = 0;
     if (reply.log !== null) rows.set(reply.log, at + ROW.log);
-    rows[at + ROW.serial] = this.#nextSerial();
+    this.#lastReply = serialAfter(this.#lastReply);
+    rows[at + ROW.serial] = this.#lastReply;
     const bytes = rowBytes.subarray(row * ROW_BYTES, (row + 1) * ROW_BYTES);
     for (const [index, { offset, seconds }] of ttls.entries()) {
       rows[at + ROW.words + index] = seconds;
@@ -343,6 +341,10 @@ export class ReplyTable {
     // RD is that of each query.
     bytes[wireAt + 2] = (bytes[wireAt + 2] ?? 0) & 0xfe;
   }
+}
+
+function serialAfter(serial: number): number {
+  return (serial + 1) | 0 || 1;
 }
 
 const NO_ROWS: readonly number[] = [];

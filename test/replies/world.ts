@@ -8,6 +8,7 @@ import { nameFromText } from "../../src/dns/name.ts";
 import { typeName } from "../../src/dns/types.ts";
 import type { Client } from "../../src/lib/client.ts";
 import { EntryReader } from "../../src/log/entries.ts";
+import { QueryFeed } from "../../src/log/feed.ts";
 import { operationsLog } from "../../src/log/operations.ts";
 import { decodeRow, storedRowOf } from "../../src/log/rows.ts";
 import { ReplyReader, threadBooks } from "../../src/replies/reader.ts";
@@ -29,6 +30,8 @@ function configOf(yaml: string): Config {
   if (parsed.kind === "invalid") throw new Error(JSON.stringify(parsed.problems));
   return { ...parsed.config, cache: { ...parsed.config.cache, file: null } };
 }
+
+const RING_BYTES = 64 * 1024;
 
 function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString("hex");
@@ -57,9 +60,14 @@ export class World {
   readonly clock = fakeClock(Date.UTC(2026, 0, 1, 0, 0, 50));
   /** The questions that reached upstreams. */
   readonly asked: string[] = [];
-  readonly recorder = new QueryRecorder(this.clock, (error) => {
-    throw error;
-  });
+  readonly recorder = new QueryRecorder(
+    this.clock,
+    (error) => {
+      throw error;
+    },
+    // What is written is taken after each question.
+    new QueryFeed(RING_BYTES),
+  );
   /** Takes addresses of answers. */
   feed: AnswerFeed | null = null;
   /** How many replies were repeated. */
