@@ -99,6 +99,8 @@ export class QueryRing {
   readonly bytes: Buffer;
   readonly #header: Int32Array;
   readonly #mask: number;
+  /** What the writer knows to be taken: by now it may be more. */
+  #known = 0;
 
   /** @param memory of a ring that is there, or how many bytes a new one has: a power of two. */
   constructor(memory: SharedArrayBuffer | number) {
@@ -133,12 +135,14 @@ export class QueryRing {
    * @returns the index of its first word in `words`; -1 where there is no room.
    */
   reserve(length: number): number {
-    const written = Atomics.load(this.#header, HEADER.written);
+    // Nobody else writes this word. A call of `Atomics` would take as long as all the rest here.
+    const written = this.#header[HEADER.written] ?? 0;
     const at = written & this.#mask;
     const toEnd = this.words.length - at;
     const skipped = length <= toEnd ? 0 : toEnd;
-    const used = (written - Atomics.load(this.#header, HEADER.taken)) >>> 0;
-    if (used + skipped + length > this.words.length) return -1;
+    const mostUsed = this.words.length - skipped - length;
+    if ((written - this.#known) >>> 0 > mostUsed) this.#known = Atomics.load(this.#header, HEADER.taken);
+    if ((written - this.#known) >>> 0 > mostUsed) return -1;
     if (skipped === 0) return at;
     this.words[at + ENTRY.length] = skipped;
     this.words[at + ENTRY.kind] = KIND.skip;
@@ -148,7 +152,7 @@ export class QueryRing {
 
   /** Makes the entry that was reserved visible. */
   publish(length: number): void {
-    Atomics.store(this.#header, HEADER.written, (Atomics.load(this.#header, HEADER.written) + length) | 0);
+    Atomics.store(this.#header, HEADER.written, ((this.#header[HEADER.written] ?? 0) + length) | 0);
   }
 
   /** The entries from one position up to another, in one or two spans. */

@@ -66,6 +66,7 @@ export class ReplyReader {
   readonly #books: ReaderBooks;
   readonly #clock: ReaderClock;
   readonly #name = new Uint8Array(256);
+  readonly #seed: number;
   #wallOffsetMs = 0;
   #offsetAtMs = Number.NEGATIVE_INFINITY;
   #isLogged = false;
@@ -79,6 +80,7 @@ export class ReplyReader {
 
   constructor(memory: SharedArrayBuffer, books: ReaderBooks, clock: ReaderClock) {
     this.#memory = new ReplyMemory(memory);
+    this.#seed = this.#memory.header[HEADER.seed] ?? 0;
     this.#books = books;
     this.#clock = clock;
   }
@@ -147,7 +149,7 @@ export class ReplyReader {
     if (pairAt(bytes, start + 4) !== 1 || pairAt(bytes, start + 6) !== 0 || pairAt(bytes, start + 8) !== 0) return 0;
     const additional = pairAt(bytes, start + 10);
     const name = this.#name;
-    let hash = Atomics.load(this.#memory.header, HEADER.seed);
+    let hash = this.#seed;
     let nameBytes = 0;
     let position = start + 12;
     for (let label = byteAt(bytes, position); label !== 0; label = byteAt(bytes, position)) {
