@@ -7,6 +7,7 @@ import { reportOf } from "./report.ts";
 import { measureRounds } from "./rounds.ts";
 import { Scene } from "./scene.ts";
 import { PEERS } from "./servers/all.ts";
+import { commandPeer } from "./servers/command.ts";
 import { fenliuFeeding } from "./servers/fenliu.ts";
 import { floor } from "./servers/floor.ts";
 import type { Peer } from "./servers/peer.ts";
@@ -19,6 +20,7 @@ const USAGE = `npm run bench -- [--seconds 5] [--rounds 5] [--rate 5000] [--name
   --rate       queries a second of the loads besides saturation: one number or several, as 1000,5000,20000
   --names      how many names are asked for, all of them cached
   --only       servers: ${PEERS.map(({ name }) => name).join(", ")}
+  --peer       another server: 'NAME=COMMAND', with {port}, {upstream} and {folder} in the command; may be given again
   --floor      beside the servers an echo in C by the same system calls, over UDP and TCP: it needs a compiler
   --transport  ${TRANSPORTS.join(", ")}`;
 
@@ -113,6 +115,7 @@ function readOptions(args: readonly string[]): Options | null {
         rate: { type: "string", default: "5000" },
         names: { type: "string", default: "10000" },
         only: { type: "string", default: SERVERS.join() },
+        peer: { type: "string", multiple: true, default: [] },
         floor: { type: "boolean", default: false },
         transport: { type: "string", default: "udp,doh" },
       },
@@ -121,7 +124,10 @@ function readOptions(args: readonly string[]): Options | null {
     const rates = values.rate.split(",").map(Number);
     const wanted = values.only.toLowerCase().split(",");
     const found = PEERS.filter(({ name }) => wanted.includes(name.toLowerCase()));
-    const peers = values.floor && !found.includes(floor) ? [...found, floor] : found;
+    const others = values.peer.map(commandPeer);
+    if (others.includes(null)) return null;
+    const known = values.floor && !found.includes(floor) ? [...found, floor] : found;
+    const peers = [...known, ...others.filter((peer) => peer !== null)];
     const named = values.transport.split(",");
     const transports = TRANSPORTS.filter((each) => named.includes(each));
     if (found.length !== wanted.length || transports.length !== named.length) return null;
