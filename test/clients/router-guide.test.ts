@@ -4,9 +4,10 @@
  */
 
 import { X509Certificate } from "node:crypto";
-import { appendFileSync, chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { parse, stringify } from "yaml";
 import { RouterDohClient } from "../support/routeros/doh-client.ts";
 import { openRest, type RestServer } from "../support/routeros/rest.ts";
 import { Router } from "../support/routeros/router.ts";
@@ -53,11 +54,10 @@ describe.each(["routeros.md", "zh/routeros.md"])("docs/%s, followed from top to 
 
   beforeAll(async () => {
     upstream = await scriptedServer("dns", (asked) => addresses(asked, "192.0.2.7"));
-    const { cert, key } = await makeCertificate(scene.folder, "DNS:doh.example.com,IP:127.0.0.1");
-    const [https, dns, admin] = [await freePort(), await freePort(), await freePort()];
+    const { cert, key } = await makeCertificate(scene.subfolder("router"));
+    const [https, dns, http, admin] = [await freePort(), await freePort(), await freePort(), await freePort()];
     here = (text) =>
       text
-        .replace("listen: {", `listen: { dns: ["127.0.0.1:${dns}"], http: [], admin: "127.0.0.1:${admin}",`)
         .replaceAll("0.0.0.0:443", `127.0.0.1:${https}`)
         .replaceAll("https://doh.example.com", `https://doh.example.com:${https}`)
         .replaceAll("https://192.168.88.1", rest?.url ?? "https://127.0.0.1:1")
@@ -71,6 +71,14 @@ describe.each(["routeros.md", "zh/routeros.md"])("docs/%s, followed from top to 
       client.close();
       await rest?.close();
       await upstream.close();
+    });
+    // The file that is shipped; ports are other ones, and all upstreams are one.
+    cpSync(join(projectRoot, "rules"), join(scene.folder, "rules"), { recursive: true });
+    const servers = [`127.0.0.1:${upstream.port}`];
+    change({
+      ...parse(readFileSync(join(projectRoot, "fenliu.yaml"), "utf8")),
+      listen: { dns: [`127.0.0.1:${dns}`], http: [`127.0.0.1:${http}`], admin: `127.0.0.1:${admin}` },
+      upstreams: { domestic: { servers }, overseas: { servers } },
     });
     mkdirSync(join(scene.folder, "bin"));
     mkdirSync(join(scene.folder, "secrets"));
@@ -106,14 +114,21 @@ describe.each(["routeros.md", "zh/routeros.md"])("docs/%s, followed from top to 
     router.plant("file", { name, contents: readFileSync(join(scene.folder, name), "utf8") });
   }
 
+  /** Adds sections to the file of Fenliu, and lines to those that it has. */
+  function change(sections: object): void {
+    const file = join(scene.folder, "fenliu.yaml");
+    const before: unknown = existsSync(file) ? parse(readFileSync(file, "utf8")) : {};
+    writeFileSync(file, stringify(merged(before, sections)));
+  }
+
   function configure(): void {
-    appendFileSync(join(scene.folder, "fenliu.yaml"), `${here(next("yaml").join("\n"))}\n`);
+    change(parse(here(next("yaml").join("\n"))));
   }
 
   test("the router resolves through Fenliu", async () => {
-    const others = `upstreams: { main: { servers: ["127.0.0.1:${upstream.port}"] } }\n`;
-    writeFileSync(join(scene.folder, "fenliu.yaml"), others);
+    expect(await typeOnHost()).toMatchObject([{ status: 0 }]);
     configure();
+    expect(await typeOnHost()).toMatchObject([{ status: 0, stderr: "" }]);
     fenliu = await scene.add(start(...serveCommand(scene.folder), /Fenliu is answering/));
     expect(await typeOnHost()).toEqual([{ status: 0, stdout: "", stderr: "" }]);
     copyToRouter("fenliu.rsc");
@@ -164,6 +179,16 @@ describe.each(["routeros.md", "zh/routeros.md"])("docs/%s, followed from top to 
     expect(router.record("ip/dns")).toMatchObject({ "use-doh-server": "", servers: "192.0.2.53" });
   });
 });
+
+function merged(before: unknown, more: unknown): unknown {
+  if (typeof before !== "object" || typeof more !== "object" || Array.isArray(more)) return more;
+  const keys = [...new Set([...Object.keys(before ?? {}), ...Object.keys(more ?? {})])];
+  const both = (key: string) => {
+    const [old, next] = [Reflect.get(before ?? {}, key), Reflect.get(more ?? {}, key)];
+    return old === undefined ? next : next === undefined ? old : merged(old, next);
+  };
+  return Object.fromEntries(keys.map((key) => [key, both(key)]));
+}
 
 /** Gives the blocks of a page one after the other, each of which must be of the kind that is asked for. */
 function remaining(blocks: readonly Block[]) {

@@ -155,7 +155,7 @@ describe("the doctor", () => {
       expect(rows, file).toEqual(FINDING_IDS.map((id, index) => [index + 1, id]));
       const where = directory();
       writeFileSync(join(where, "fenliu.yaml"), 'listen: { admin: "127.0.0.1:1" }\n');
-      for (const [, words = ""] of text.matchAll(/^ *fenliu (.+?)(?: *[#>].*)?$/gm)) {
+      for (const [, words = ""] of text.matchAll(/^ *fenliu (routeros .+?)(?: *[#>].*)?$/gm)) {
         const terminal = testTerminal(where);
         expect(await run(words.split(" "), terminal), `${file}: ${words}`).toBe(1);
         expect(terminal.written.err).toContain("is it running");
