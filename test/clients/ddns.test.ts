@@ -1,12 +1,16 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Router } from "../support/routeros/router.ts";
+import { runUserScript } from "../support/routeros/script.ts";
 import { dig, soleData } from "./clients.ts";
 import { type FenliuProcess, makeCertificate, startFenliu } from "./fenliu.ts";
 import { eventually, freePort, run } from "./processes.ts";
+import { adapted, blockAfter, spanAfter } from "./recipes.ts";
 import { Scene } from "./scene.ts";
 
 const scene = new Scene();
+/** The token of the page. */
 const DDCLIENT_TOKEN = "5d0be1c47a9f2368";
 const INADYN_TOKEN = "91c0de77aa3b5e14";
 let fenliu: FenliuProcess;
@@ -39,19 +43,14 @@ afterAll(() => scene.close());
 /** What ddclient says when it reports this address. */
 async function ddclient(address: string, token = DDCLIENT_TOKEN, names = "home.example.com,cam.example.com"): Promise<string> {
   const file = join(scene.folder, "ddclient.conf");
-  writeFileSync(
-    file,
-    `
-protocol=dyndns2
-server=127.0.0.1:${adminPort}
-ssl=no
-login=fenliu
-password='${token}'
-use=cmd, cmd='echo ${address}'
-${names}
-`,
-    { mode: 0o600 },
-  );
+  const recipe = adapted(blockAfter("**ddclient**"), {
+    "server=doh.example.com": `server=127.0.0.1:${adminPort}`,
+    "ssl=yes": "ssl=no",
+    [DDCLIENT_TOKEN]: token,
+    "use=web, web=https://api.ipify.org": `use=cmd, cmd='echo ${address}'`,
+    "\nhome.example.com": `\n${names}`,
+  });
+  writeFileSync(file, recipe, { mode: 0o600 });
   const cache = join(scene.folder, "ddclient.cache");
   writeFileSync(cache, "");
   const { stdout, stderr } = await run("ddclient", ["-daemon=0", "-noquiet", "-verbose", "-file", file, "-cache", cache]);
@@ -61,21 +60,12 @@ ${names}
 /** What inadyn says when it reports this address over HTTPS, to the listener for DoH. */
 async function inadyn(address: string): Promise<string> {
   const file = join(scene.folder, "inadyn.conf");
-  writeFileSync(
-    file,
-    `
-allow-ipv6 = true
-ca-trust-file = ${scene.folder}/fullchain.pem
-custom fenliu {
-  username = fenliu
-  password = ${INADYN_TOKEN}
-  hostname = office.example.com
-  ddns-server = localhost:${fenliu.ports.https}
-  ddns-path = "/nic/update?hostname=%h&myip=%i"
-  checkip-command = "echo ${address}"
-}
-`,
-  );
+  const recipe = adapted(blockAfter("**inadyn**"), {
+    [DDCLIENT_TOKEN]: INADYN_TOKEN,
+    "home.example.com": "office.example.com",
+    "ddns-server = doh.example.com": `ddns-server = localhost:${fenliu.ports.https}\n  checkip-command = "echo ${address}"`,
+  });
+  writeFileSync(file, `ca-trust-file = ${scene.folder}/fullchain.pem\n${recipe}`);
   const { stdout, stderr } = await run("inadyn", [
     ...["--once", "--force", "--foreground", "--no-pidfile", "--loglevel=debug"],
     ...["--config", file, "--cache-dir", scene.subfolder(`inadyn-${address.replaceAll(":", "-")}`)],
@@ -116,6 +106,33 @@ describe("inadyn", () => {
       "203.0.113.40",
       "2001:db8::40",
     ]);
+  });
+});
+
+describe("RouterOS", () => {
+  test("reports the address of the interface to the provider by its script", async () => {
+    const router = new Router();
+    router.plant("ip/address", { address: "203.0.113.55/32", interface: "pppoe-out1" });
+    const fetched: string[] = [];
+    const script = adapted(blockAfter("**RouterOS**, as a scheduled"), {
+      "https://doh.example.com": `http://127.0.0.1:${adminPort}`,
+    });
+    await runUserScript(router, script, async ({ url, user, password }) => {
+      const authorization = `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
+      const response = await fetch(url, { headers: { authorization } });
+      fetched.push(`${response.status} ${(await response.text()).trim()}`);
+    });
+    expect(fetched).toEqual(["200 good 203.0.113.55"]);
+    expect(await held("home.example.com")).toBe("203.0.113.55");
+  });
+});
+
+describe("curl", () => {
+  test("reports the address that it comes from", async () => {
+    const command = adapted(spanAfter("**curl**, from cron"), { "https://doh.example.com": `http://127.0.0.1:${adminPort}` });
+    expect(await run("sh", ["-c", command])).toMatchObject({ status: 0, stdout: "good 127.0.0.1\n" });
+    expect(await held("home.example.com")).toBe("127.0.0.1");
+    await ddclient("203.0.113.8");
   });
 });
 

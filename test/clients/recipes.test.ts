@@ -1,27 +1,14 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { parse } from "yaml";
 import { addresses } from "../upstreams/messages.ts";
 import { type Asked, scriptedServer } from "../upstreams/scripted-server.ts";
 import { dig, kdig, soleData } from "./clients.ts";
 import { type FenliuProcess, makeCertificate, QUIET, startFenliu } from "./fenliu.ts";
-import { freePort, projectRoot, run, start } from "./processes.ts";
+import { freePort, run, start } from "./processes.ts";
 import { answersDns } from "./readiness.ts";
+import { adapted, blockAfter, typeOnOpenWrt } from "./recipes.ts";
 import { Scene } from "./scene.ts";
-
-const recipes = readFileSync(join(projectRoot, "docs/recipes.md"), "utf8");
-
-/** The blocks of code after a sentence of the page that begins so, as they stand there. */
-function blocksAfter(beginning: string): readonly string[] {
-  const place = recipes.indexOf(beginning);
-  if (place < 0) throw new Error(`docs/recipes.md has no ${beginning}`);
-  return [...recipes.slice(place).matchAll(/^```\w*\n([\s\S]*?)^```$/gm)].map(([, block = ""]) => block);
-}
-
-function blockAfter(beginning: string): string {
-  return blocksAfter(beginning)[0] ?? "";
-}
 
 const scene = new Scene();
 let fenliu: FenliuProcess;
@@ -43,65 +30,73 @@ beforeAll(async () => {
 
 afterAll(() => scene.close());
 
+async function startDnsmasq(file: string, port: number): Promise<void> {
+  const alone = ["--keep-in-foreground", "--no-hosts", "--pid-file=", "--user=root"];
+  const where = ["--listen-address=127.0.0.1", "--bind-interfaces", `--port=${port}`];
+  await scene.add(start("dnsmasq", [`--conf-file=${file}`, ...alone, ...where], () => answersDns(port)));
+}
+
+async function expectAnswered(port: number, name: string): Promise<void> {
+  expect(soleData(await dig(port, name))).toBe("192.0.2.7");
+  expect(asked).toContain(name);
+}
+
+/** What the service of OpenWrt writes for dnsmasq of these options, by section and name. */
+const OPENWRT_DNSMASQ: Readonly<Record<string, (value: string) => string>> = {
+  "dhcp.@dnsmasq[0] noresolv": (value) => (value === "1" ? "no-resolv" : "# resolv"),
+  "dhcp.@dnsmasq[0] server": (value) => `server=${value}`,
+  "dhcp.lan dhcp_option": (value) => `dhcp-option=lan,${value}`,
+};
+
 describe("a resolver before Fenliu, as the page has it", () => {
   test("dnsmasq", async () => {
     const port = await freePort();
     const file = join(scene.folder, "dnsmasq.conf");
-    writeFileSync(file, blockAfter("**dnsmasq**").replace("127.0.0.1#5053", `127.0.0.1#${fenliu.ports.dns}`));
-    const alone = [
-      "--keep-in-foreground",
-      "--no-hosts",
-      "--pid-file=",
-      "--user=root",
-      "--listen-address=127.0.0.1",
-      "--bind-interfaces",
-    ];
-    await scene.add(start("dnsmasq", [`--conf-file=${file}`, ...alone, `--port=${port}`], () => answersDns(port)));
-    expect(soleData(await dig(port, "dnsmasq.example"))).toBe("192.0.2.7");
-    expect(asked).toContain("dnsmasq.example");
+    writeFileSync(file, adapted(blockAfter("**dnsmasq**"), { "127.0.0.1#5053": `127.0.0.1#${fenliu.ports.dns}` }));
+    await startDnsmasq(file, port);
+    await expectAnswered(port, "dnsmasq.example");
   });
 
   test("unbound", async () => {
     const port = await freePort();
     const file = join(scene.folder, "unbound.conf");
     const alone = `server:\n  interface: 127.0.0.1@${port}\n  use-syslog: no\n  chroot: ""\n  username: ""\n  pidfile: ""\n  module-config: "iterator"\n`;
-    writeFileSync(file, alone + blockAfter("**unbound**").replace("127.0.0.1@5053", `127.0.0.1@${fenliu.ports.dns}`));
+    writeFileSync(file, alone + adapted(blockAfter("**unbound**"), { "127.0.0.1@5053": `127.0.0.1@${fenliu.ports.dns}` }));
     expect((await run("unbound-checkconf", [file])).status).toBe(0);
     await scene.add(start("unbound", ["-d", "-c", file], () => answersDns(port)));
-    expect(soleData(await dig(port, "unbound.example"))).toBe("192.0.2.7");
-    expect(asked).toContain("unbound.example");
-  });
-});
-
-test("names of the whitelist go to the program that makes their addresses", async () => {
-  const fakes: string[] = [];
-  const mihomo = await scriptedServer("dns", (question: Asked) => {
-    fakes.push(question.name);
-    return addresses(question, "198.18.0.5");
-  });
-  scene.defer(() => mihomo.close());
-  const [, yaml = ""] = blocksAfter("**mihomo** with fake addresses");
-  const folder = scene.subfolder("fake");
-  const own = yaml
-    .replace("127.0.0.1:1053", `127.0.0.1:${mihomo.port}`)
-    .replace("asksFrom: [127.0.0.1]", "asksFrom: [127.0.0.9]")
-    .replaceAll("rules/", `${projectRoot}/rules/`);
-  const house = await scene.add(startFenliu(folder, `listen: { dns: ["127.0.0.1:0"], http: [], admin: null }\n${own}${QUIET}`));
-  expect(soleData(await dig(house.ports.dns, "www.google.com"))).toBe("198.18.0.5");
-  expect(fakes).toEqual(["www.google.com"]);
-  expect(await dig(house.ports.dns, "www.google.com HTTPS")).toMatchObject({ status: "NOERROR", answers: [] });
-});
-
-describe("files of other programs", () => {
-  test("Prometheus takes the section, with the alert rules", async () => {
-    const file = join(scene.folder, "prometheus.yml");
-    writeFileSync(file, blockAfter("**Prometheus**").replace("alerts.yaml", join(projectRoot, "docs/alerts.yaml")));
-    expect(await run("promtool", ["check", "config", file])).toMatchObject({ status: 0, stderr: "" });
+    await expectAnswered(port, "unbound.example");
   });
 
-  test.each(["**mihomo** with real", "**mihomo** with fake", "**Home Assistant**"])("%s is YAML", (beginning) => {
-    // Tags of Home Assistant are no concern of ours.
-    expect(parse(blockAfter(beginning), { logLevel: "silent" })).toBeTypeOf("object");
+  test("systemd-resolved, among files of its own", async () => {
+    const port = await freePort();
+    const folder = scene.subfolder("resolved.conf.d");
+    const recipe = adapted(blockAfter("**systemd-resolved**"), { "192.168.88.2": `127.0.0.1:${fenliu.ports.dns}` });
+    writeFileSync(join(folder, "fenliu.conf"), recipe);
+    // The recipe takes its listener away, and nobody is there to ask it over D-Bus.
+    writeFileSync(join(folder, "listener.conf"), `[Resolve]\nDNSStubListenerExtra=127.0.0.1:${port}\n`);
+    const alone = `mount -t tmpfs none /run/systemd && mount -t tmpfs none /etc/systemd && mkdir /etc/systemd/resolved.conf.d &&
+cp ${folder}/*.conf /etc/systemd/resolved.conf.d/ && SYSTEMD_LOG_TARGET=console exec /lib/systemd/systemd-resolved`;
+    const resolved = await scene.add(start("unshare", ["--mount", "sh", "-c", alone], () => answersDns(port)));
+    await expectAnswered(port, "resolved.example");
+    expect(resolved.output()).not.toMatch(/fenliu\.conf:\d+/);
+  });
+
+  test("dnsmasq of OpenWrt, from what the commands set", async () => {
+    const port = await freePort();
+    const { lines, said } = await typeOnOpenWrt(blockAfter("**OpenWrt**"));
+    expect(said).toEqual(["service dnsmasq restart"]);
+    const options = lines.map(([, section, option, value]) => {
+      const made = OPENWRT_DNSMASQ[`${section} ${option}`];
+      if (made === undefined) throw new Error(`OpenWrt has no ${section} ${option}`);
+      return made(value);
+    });
+    const file = join(scene.folder, "openwrt.conf");
+    const handedOut = options.find((line) => line.startsWith("dhcp-option"));
+    expect(handedOut).toBe("dhcp-option=lan,6,192.168.88.2");
+    writeFileSync(file, adapted(`${options.join("\n")}\n`, { "server=192.168.88.2": `server=127.0.0.1#${fenliu.ports.dns}` }));
+    expect(await run("dnsmasq", ["--test", `--conf-file=${file}`])).toMatchObject({ status: 0 });
+    await startDnsmasq(file, port);
+    await expectAnswered(port, "openwrt.example");
   });
 });
 
@@ -109,10 +104,11 @@ test("clients of plain DNS are told of the encrypted listeners, where they are a
   const folder = scene.subfolder("ddr");
   const { cert } = await makeCertificate(folder, "DNS:doh.example.com,IP:127.0.0.1");
   const ports = { dns: await freePort(), https: await freePort(), tls: await freePort() };
-  const yaml = blockAfter("**Windows 11")
-    .replace("0.0.0.0:53", `127.0.0.1:${ports.dns}`)
-    .replace("0.0.0.0:443", `127.0.0.1:${ports.https}`)
-    .replace("0.0.0.0:853", `127.0.0.1:${ports.tls}`);
+  const yaml = adapted(blockAfter("**Windows 11"), {
+    '"0.0.0.0:53"': `"127.0.0.1:${ports.dns}"`,
+    "0.0.0.0:443": `127.0.0.1:${ports.https}`,
+    "0.0.0.0:853": `127.0.0.1:${ports.tls}`,
+  });
   await scene.add(
     startFenliu(
       folder,
@@ -131,7 +127,7 @@ test("clients of plain DNS are told of the encrypted listeners, where they are a
 
 test("a profile for Apple devices is signed as the page says", async () => {
   await makeCertificate(scene.folder);
-  const command = blockAfter("**Apple**").replace("127.0.0.1:9080", `127.0.0.1:${fenliu.ports.admin}`);
+  const command = adapted(blockAfter("**Apple**"), { "127.0.0.1:9080": `127.0.0.1:${fenliu.ports.admin}` });
   expect(await run(command, [], { shell: true, cwd: scene.folder })).toMatchObject({ status: 0 });
   const check = [
     "smime",
@@ -147,10 +143,4 @@ test("a profile for Apple devices is signed as the page says", async () => {
   ];
   const { status, stdout } = await run("openssl", check, { cwd: scene.folder });
   expect({ status, isProfile: stdout.includes("com.apple.dnsSettings.managed") }).toEqual({ status: 0, isProfile: true });
-});
-
-test("the Chinese page has the same blocks, comments aside", () => {
-  const chinese = readFileSync(join(projectRoot, "docs/zh/recipes.md"), "utf8");
-  const blocksOf = (page: string) => [...page.matchAll(/^```\w*\n([\s\S]*?)^```$/gm)].map(([, block = ""]) => block);
-  expect(blocksOf(chinese)).toEqual(blocksOf(recipes));
 });

@@ -21,6 +21,18 @@ export async function runScript(router: Router, text: string): Promise<string> {
   return printed(await new Parser(router, text).whole()(new Map()));
 }
 
+/** What `/tool fetch` asks for. */
+export interface Fetched {
+  readonly url: string;
+  readonly user: string;
+  readonly password: string;
+}
+
+/** Runs a script that a user keeps on the router: unlike ours it may have variables within quotes, and fetch. */
+export async function runUserScript(router: Router, text: string, fetch: (wanted: Fetched) => Promise<void>): Promise<void> {
+  await new Parser(router, text.trim().replaceAll("\n", ";"), fetch).whole()(new Map());
+}
+
 /** Three minutes later: what the scheduler holds and what `:execute` has started is run. */
 export async function runLater(router: Router): Promise<void> {
   const scheduled = router.rows("system/scheduler").map((row) => row["on-event"] ?? "");
@@ -32,7 +44,7 @@ type Value = string | boolean | readonly string[] | Code;
 type Code = (variables: Variables) => Promise<Value>;
 type Variables = Map<string, Value>;
 
-const VERBS = ["add", "set", "remove", "find", "get", "flush", "import", "run", "print", "sign"];
+const VERBS = ["add", "set", "remove", "find", "get", "flush", "import", "run", "print", "sign", "fetch"];
 
 /** Fields whose value is a list in scripts. */
 const LISTS = ["servers", "dynamic-servers", "dns-server", "dns", "builtin-trust-store", "dhcp-option"];
@@ -40,13 +52,16 @@ const LISTS = ["servers", "dynamic-servers", "dns-server", "dns", "builtin-trust
 class Parser {
   readonly #router: Router;
   readonly #text: string;
+  /** null = the script is one of ours. */
+  readonly #fetch: ((wanted: Fetched) => Promise<void>) | null;
   #at = 0;
   /** The menu of the command around a bracket, for `[find …]` without a path. */
   #menu = "";
 
-  constructor(router: Router, text: string) {
+  constructor(router: Router, text: string, fetch: ((wanted: Fetched) => Promise<void>) | null = null) {
     this.#router = router;
     this.#text = text;
+    this.#fetch = fetch;
   }
 
   whole(): Code {
@@ -100,9 +115,19 @@ class Parser {
 
   #global(name: string): Code {
     if (name === "log") this.#word();
+    if (name === "pick" || name === "find") return this.#textCommand(name);
     const argument = this.#value();
     const run = GLOBALS[name] ?? this.#fail(`a command, not :${name}`);
     return async (variables) => run(this.#router, await argument(variables));
+  }
+
+  /** `:pick text start end` and `:find text wanted`. */
+  #textCommand(name: "pick" | "find"): Code {
+    const operands = [this.#value(), this.#value(), ...(name === "pick" ? [this.#value()] : [])];
+    return async (variables) => {
+      const [text = "", one = "", other = ""] = await Promise.all(operands.map(async (code) => printed(await code(variables))));
+      return name === "pick" ? text.slice(Number(one), Number(other)) : String(text.indexOf(one));
+    };
   }
 
   #if(): Code {
@@ -172,16 +197,21 @@ class Parser {
       return async (variables) => Promise.all(items.map(async (item) => textOf(await item(variables))));
     }
     if (this.#take('"')) {
-      const text = this.#quoted();
-      return async () => text;
+      const parts = this.#quoted();
+      return async (variables) =>
+        parts.map((part) => (typeof part === "string" ? part : printed(this.#held(variables, part.name)))).join("");
     }
     if (this.#take("$")) {
       const name = this.#word();
-      return async (variables) => variables.get(name) ?? this.#fail(`a variable, not ${name}`);
+      return async (variables) => this.#held(variables, name);
     }
     const [word] = /^[^\s;[\](){}"$=~]+/.exec(this.#text.slice(this.#at)) ?? this.#fail("a value");
     this.#at += word.length;
     return async () => (word === "true" || word === "yes" ? true : word === "false" || word === "no" ? false : word);
+  }
+
+  #held(variables: Variables, name: string): Value {
+    return variables.get(name) ?? this.#fail(`a variable, not ${name}`);
   }
 
   #expression(level: number): Code {
@@ -220,6 +250,7 @@ class Parser {
     if (!VERBS.includes(verb)) this.#fail("a command");
     if (menu === "" && verb === "import") return this.#importFile();
     if (menu === "ip/dns/cache" && verb === "flush") return async () => flush(this.#router);
+    if (menu === "tool" && verb === "fetch") return this.#fetched();
     this.#checkMenu(menu);
     this.#menu = menu;
     const code = this.#verb(menu, verb);
@@ -236,6 +267,22 @@ class Parser {
       const file = this.#router.rows("file").find((row) => row["name"] === wanted);
       if (file === undefined) throw new RouterError("failure: file not found");
       await importScript(this.#router, file["contents"] ?? "");
+      return "";
+    };
+  }
+
+  #fetched(): Code {
+    const fetch = this.#fetch ?? this.#fail("a command of ours, not fetch");
+    const parameters = new Map<string, Code>();
+    while (this.#skipBlanks() && !/[;\]}]/.test(this.#text[this.#at] ?? "")) {
+      const name = this.#word();
+      if (!["url", "user", "password", "output"].includes(name)) this.#fail(`a parameter of fetch, not ${name}`);
+      this.#need("=");
+      parameters.set(name, this.#value());
+    }
+    return async (variables) => {
+      const given = async (name: string) => textOf((await parameters.get(name)?.(variables)) ?? "");
+      await fetch({ url: await given("url"), user: await given("user"), password: await given("password") });
       return "";
     };
   }
@@ -333,12 +380,25 @@ class Parser {
     if (!isField || !hasSince(known, this.#router.version, field)) this.#fail(`a parameter of /${menu}, not ${field}`);
   }
 
-  #quoted(): string {
+  /** Texts, and variables between them. */
+  #quoted(): readonly (string | { readonly name: string })[] {
+    const parts: (string | { readonly name: string })[] = [];
     const bytes: number[] = [];
+    const endText = () => parts.push(Buffer.from(bytes.splice(0)).toString("utf8"));
     for (;;) {
       const char = this.#text[this.#at++] ?? this.#fail("the end of the quotes");
-      if (char === '"') return Buffer.from(bytes).toString("utf8");
-      if (char === "$") this.#fail("no variable within quotes");
+      if (char === '"') {
+        endText();
+        return parts;
+      }
+      if (char === "$") {
+        if (this.#fetch === null) this.#fail("no variable within quotes");
+        endText();
+        const [name = ""] = /^[A-Za-z]\w*/.exec(this.#text.slice(this.#at)) ?? this.#fail("a variable");
+        this.#at += name.length;
+        parts.push({ name });
+        continue;
+      }
       if (char !== "\\") {
         bytes.push(char.charCodeAt(0));
         continue;
