@@ -24,13 +24,20 @@ export class RouterLink {
   readonly #options: RouterosOptions;
   readonly #parts: LinkParts;
   readonly #rest: RouterRest;
+  /** Of the reading account, where there is one: the router serves the calls of one user one after the other, and replies wait for entries of lists. */
+  readonly #reader: RouterRest;
   readonly #warn: (kind: string, details: object) => void;
   #isFlushDue = false;
 
-  private constructor(options: RouterosOptions, parts: LinkParts, openRest: () => RouterRest) {
+  private constructor(
+    options: RouterosOptions,
+    parts: LinkParts,
+    { openRest, openReader }: { readonly openRest: () => RouterRest; readonly openReader: () => RouterRest },
+  ) {
     this.#options = options;
     this.#parts = parts;
     this.#rest = openRest();
+    this.#reader = openReader();
     this.#warn = throttle(parts.clock.now, (kind, details) => parts.log.warn(details, kind));
     // Entries go over a connection of their own, so that they wait for nothing else.
     this.feeder = options.addressLists.length === 0 ? null : new AddressListFeeder(options, { ...parts, rest: openRest() });
@@ -38,13 +45,13 @@ export class RouterLink {
 
   /** @throws the system's error where a file cannot be read. */
   static async open(options: RouterosOptions, parts: LinkParts): Promise<RouterLink> {
-    const [password = ""] = (await readFile(options.passwordFile, "utf8")).split(/\r?\n/);
+    const { url, fingerprint, reader } = options;
     const ca = options.ca === null ? parts.ca : await readFile(options.ca, "utf8");
-    return new RouterLink(
-      options,
-      parts,
-      () => new RouterRest({ url: options.url, user: options.user, password, ca, fingerprint: options.fingerprint }, parts.clock),
-    );
+    const opener = async ({ user, passwordFile }: Pick<RouterosOptions, "user" | "passwordFile">) => {
+      const [password = ""] = (await readFile(passwordFile, "utf8")).split(/\r?\n/);
+      return () => new RouterRest({ url, user, password, ca, fingerprint }, parts.clock);
+    };
+    return new RouterLink(options, parts, { openRest: await opener(options), openReader: await opener(reader ?? options) });
   }
 
   /** Has the router forget what it was answered, where the configuration wants that. */
@@ -56,7 +63,7 @@ export class RouterLink {
 
   /** What the router knows of the devices behind it, as it is written there. @throws RouterRefusal */
   async devices(): Promise<readonly { readonly address: string; readonly mac: string; readonly name: string }[]> {
-    const read = (menu: string, fields: string) => this.#rest.call("GET", `${menu}?.proplist=address,mac-address${fields}`);
+    const read = (menu: string, fields: string) => this.#reader.call("GET", `${menu}?.proplist=address,mac-address${fields}`);
     const replies = [
       await read("ip/dhcp-server/lease", ",host-name,comment"),
       await read("ip/arp", ""),
@@ -73,6 +80,7 @@ export class RouterLink {
 
   async close(): Promise<void> {
     this.#rest.close();
+    this.#reader.close();
     await this.feeder?.close();
   }
 

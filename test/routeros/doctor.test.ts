@@ -166,8 +166,9 @@ describe("the doctor", () => {
   test.each(FINDING_IDS)("finds %s alone, and the command puts it right", async (id) => {
     const router = await soundRouter();
     FAULTS[id](router);
-    const { findings } = await examine(router);
+    const { findings, requests } = await examine(router);
     expect(findings.map((finding) => finding.id)).toEqual([id]);
+    expect(requests.filter(({ method }) => method !== "GET")).toEqual([]);
     const [finding] = findings;
     expect(finding).toMatchObject({ number: FINDING_IDS.indexOf(id) + 1, otherwise: { code: `router.${id}` } });
     for (const text of [finding?.seen, finding?.otherwise.text]) expect(text).toMatch(/^[^{]+$/);
@@ -186,8 +187,9 @@ describe("the doctor", () => {
     // A router without a pin has none that leads elsewhere; one whose authority is gone may use its store or not.
     const together = FINDING_IDS.filter((id) => !["pin", "otherPin", "trustStore"].includes(id));
     for (const id of together) FAULTS[id](router);
-    const { findings } = await examine(router);
+    const { findings, requests } = await examine(router);
     expect(findings.map(({ id }) => id)).toEqual(together.filter((id) => id !== "servers"));
+    expect(requests.filter(({ method }) => method !== "GET")).toEqual([]);
     await importScript(router, renderFixScript(findings));
     router.clockErrorMs = 0;
     router.remove(

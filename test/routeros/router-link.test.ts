@@ -86,8 +86,10 @@ describe("the REST client", () => {
 describe("a server with a router", () => {
   async function house(keys = "") {
     const { router, server } = await openRouter();
+    server.users.set("reader", { password: "other", policy: ["read", "api", "rest-api"] });
     const folder = directory();
     writeFileSync(join(folder, "password"), "secret\n");
+    writeFileSync(join(folder, "reader-password"), "other\n");
     const yaml = `routeros: { url: "${server.url}", user: fenliu, passwordFile: ${folder}/password, addressLists: [{ rule: all, list: WORLD }]${keys} }
 rules: [{ name: all, upstream: main }]
 devices: { router: true }`;
@@ -144,6 +146,15 @@ devices: { router: true }`;
     expect(flushes()).toBe(0);
     await site.clock.advance(1000);
     await site.until(() => flushes() === 1);
+  });
+
+  test("reads its devices by the reading account, so that entries of lists do not wait for that", async () => {
+    const { site, router, server } = await house(", reader: { user: reader, passwordFile: reader-password }");
+    router.add("ip/dhcp-server/lease", { address: "10.0.0.7", "mac-address": "AA:BB:CC:00:00:01", comment: "TV" });
+    await site.clock.advance(60_000);
+    await site.until(() => site.app.administration.control.devices().length === 1);
+    const usersOf = (menu: string) => new Set(server.requests.filter(({ path }) => path.includes(menu)).map(({ user }) => user));
+    expect([usersOf("dhcp-server/lease"), usersOf("address-list")]).toEqual([new Set(["reader"]), new Set(["fenliu"])]);
   });
 
   test("knows its devices by leases, ARP and neighbours", async () => {
