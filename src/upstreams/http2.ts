@@ -33,11 +33,15 @@ export class Http2Transport implements HttpsTransport {
   #lastStreamId = MAX_STREAM_ID;
   #hasAnswered = false;
   #isRetired = false;
+  /** No exchange is taken until something comes after all. */
+  #isStalled = false;
+  #pingLimitMs: number;
   #hasEnded = false;
 
   constructor(socket: Socket, context: TransportContext) {
     this.#context = context;
     this.#socket = socket;
+    this.#pingLimitMs = silenceLimitMs(PING_LIMIT_MS, context.openingMs);
     this.#watch = new ConnectionWatch(context.clock, {
       onStalled: () => this.#ping(),
       onIdle: () => this.#retire(),
@@ -56,7 +60,7 @@ export class Http2Transport implements HttpsTransport {
   }
 
   get hasRoom(): boolean {
-    return !this.#isRetired && !this.#session.closed && !this.#session.destroyed;
+    return !this.#isRetired && !this.#isStalled && !this.#session.closed && !this.#session.destroyed;
   }
 
   send(exchange: HttpsExchange): void {
@@ -90,13 +94,13 @@ export class Http2Transport implements HttpsTransport {
     // Every end of a stream comes to the handler of `close`, which reads the error code there.
     stream.on("error", ignore);
     stream.on("response", (headers) => {
-      this.#watch.noteReceived();
+      this.#noteReceived();
       contentLength = headers["content-length"];
       const fault = responseFault(label, headers[":status"] ?? 0, headers["content-type"]);
       if (fault !== null) reject(fault);
     });
     stream.on("data", (chunk: Buffer) => {
-      this.#watch.noteReceived();
+      this.#noteReceived();
       bodyBytes += chunk.length;
       if (bodyBytes > MAX_MESSAGE_BYTES) reject(new UpstreamError("malformed", label, `more than ${MAX_MESSAGE_BYTES} bytes`));
       else chunks.push(chunk);
@@ -138,7 +142,7 @@ export class Http2Transport implements HttpsTransport {
   #settleIfIdle(): void {
     if (this.#exchanges.size > 0) return;
     // Closing the session would wait for the goodbye of a server that may be gone.
-    if (this.#isRetired) this.#session.destroy();
+    if (this.#isRetired || this.#isStalled) this.#session.destroy();
     else this.#watch.noteIdle();
   }
 
@@ -150,11 +154,11 @@ export class Http2Transport implements HttpsTransport {
   // A slow answer and a dead connection look the same from here. A PING tells them apart (RFC 9113 §6.7).
   #ping(): void {
     if (this.#session.destroyed) return;
-    const timer = this.#context.clock.setTimer(() => this.#stall(), silenceLimitMs(PING_LIMIT_MS, this.#context.openingMs));
+    const timer = this.#context.clock.setTimer(() => this.#stall(), this.#pingLimitMs);
     const isSent = this.#session.ping((error) => {
       timer.cancel();
       if (error !== null) return this.#session.destroy();
-      this.#watch.noteReceived();
+      this.#noteReceived();
       this.#settleIfIdle();
     });
     if (!isSent) this.#session.destroy();
@@ -166,9 +170,17 @@ export class Http2Transport implements HttpsTransport {
       this.#session.destroy();
       return;
     }
-    this.#isRetired = true;
+    this.#isStalled = true;
     for (const exchange of this.#exchanges) if (!exchange.wasResent) this.#resend(exchange);
     this.#settleIfIdle();
+  }
+
+  #noteReceived(): void {
+    this.#watch.noteReceived();
+    if (!this.#isStalled) return;
+    // The line is slow, not dead: a new session over it would take longer than the answers do.
+    this.#isStalled = false;
+    this.#pingLimitMs *= 2;
   }
 
   #end(): void {

@@ -5,7 +5,7 @@ import { UpstreamError } from "./upstream.ts";
 
 /** Carries HTTP requests to one server: an HTTP/2 session, or a set of HTTP/1.1 connections. `https.ts` opens it and gives it exchanges. */
 export interface HttpsTransport {
-  /** Whether the transport takes another exchange. Once false it stays false, and the transport ends with its last exchange. */
+  /** Whether the transport takes another exchange. While false it ends with its last exchange. */
   readonly hasRoom: boolean;
   send(exchange: HttpsExchange): void;
   close(): Promise<void>;

@@ -43,7 +43,7 @@ interface StreamRequest {
   /** How often the request has moved to another connection. */
   moves: number;
   /** Whether the request was sent again because a connection was silent. That happens once: else a slow server would get it again and again. */
-  wasSentTwice: boolean;
+  wasResent: boolean;
 }
 
 /** A server asked over TCP (RFC 7766) or TLS (RFC 7858), on connections that are kept open. */
@@ -72,7 +72,7 @@ export class StreamServer implements Upstream {
       noteAttempt(options, this.#subject, () =>
         this.#pending.run<Answer>(options.signal, (settle) => {
           const carried = new CarriedRequest(settle);
-          this.#send({ question, edns, carried, moves: 0, wasSentTwice: false });
+          this.#send({ question, edns, carried, moves: 0, wasResent: false });
           return () => carried.cancel();
         }),
       ),
@@ -154,6 +154,8 @@ class StreamConnection {
   #hasAnswered = false;
   /** No more requests are taken; the connection ends with its last one. */
   #isRetired = false;
+  /** Likewise, until an answer comes after all. */
+  #isStalled = false;
   #hasEnded = false;
 
   constructor(options: StreamConnectionOptions) {
@@ -170,7 +172,7 @@ class StreamConnection {
   }
 
   get hasRoom(): boolean {
-    return !this.#isRetired && this.#requests.size < MAX_PIPELINED;
+    return !this.#isRetired && !this.#isStalled && this.#requests.size < MAX_PIPELINED;
   }
 
   /** Takes a request. The caller has checked `hasRoom`. */
@@ -228,6 +230,7 @@ class StreamConnection {
     if (request === undefined) return;
     // Bytes alone prove nothing: where the framing is lost they go on to come, and no answer is ever whole.
     this.#watch.noteReceived();
+    if (this.#isStalled) this.#revive();
     this.#hasAnswered = true;
     this.#options.onAnswer();
     this.#requests.delete(id);
@@ -256,15 +259,21 @@ class StreamConnection {
   // RFC 7766 §6.2.4 allows the requests of a lost connection to be sent again. Here those of a connection are that seems lost, or that a busy server
   // took and never reads. Their answers still count here.
   #stall(): void {
-    this.#isRetired = true;
+    this.#isStalled = true;
     if (this.#options.isProven()) {
       for (const request of this.#requests.values()) {
-        if (request === null || request.wasSentTwice) continue;
-        request.wasSentTwice = true;
+        if (request === null || request.wasResent) continue;
+        request.wasResent = true;
         this.#move(request);
       }
     }
     this.#settleIfIdle();
+  }
+
+  /** The line is slow, not dead: a new connection over it would take longer than the answers do. */
+  #revive(): void {
+    this.#isStalled = false;
+    this.#stalledMs *= 2;
   }
 
   #move(request: StreamRequest): void {
