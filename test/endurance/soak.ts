@@ -109,8 +109,11 @@ try {
     );
     await setTimeout(PHASE_MS);
     samples.push({ minutes: elapsedMinutes(), ...world.usage() });
-    if (phase % 24 === 0)
-      console.log(`${new Date().toISOString().slice(11, 19)} ${memoryText(await world.call("GET", "/metrics"))}`);
+    if (phase % 24 !== 0) continue;
+    await world.call("GET", "/metrics").then(
+      (metrics) => console.log(`${new Date().toISOString().slice(11, 19)} ${memoryText(metrics)}`),
+      (error: unknown) => problems.push(`metrics: ${String(error)}`),
+    );
   }
   world.follow(inOrder);
   await house.stop();
