@@ -15,6 +15,7 @@ import { fakeClock } from "../support/fake-clock.ts";
 import { isThorough } from "../support/properties.ts";
 import { siteWith } from "../support/site.ts";
 import { deny, honest, withRcode } from "../support/zone-script.ts";
+import { groupOptions } from "../upstreams/groups/scripted.ts";
 import { type Script, type ScriptedServer, scriptedServer } from "../upstreams/scripted-server.ts";
 import { usualLimits } from "./answers.ts";
 import { emptyCache, SAVED_ANSWERS, savedAnswer, savedName } from "./endless-saver.ts";
@@ -234,31 +235,9 @@ function withRcodeAlways(rcode: number): Script {
   return (asked) => withRcode(asked, rcode);
 }
 
-/** Options of the group `main` of `restarted`. */
+/** The mark of the group `main` of `restarted`. */
 function mainMark(): string {
-  const group = {
-    name: "main",
-    strategy: "fastest",
-    attemptMs: 600,
-    fallback: null,
-    fallbackAfterMs: null,
-    asksFrom: [],
-    never: null,
-  } as const;
-  const marks = groupMarks([
-    {
-      ...group,
-      servers: [server.options()],
-      volatile: false,
-      ecs: null,
-      proxy: null,
-      rebinding: null,
-      accept: [],
-      drop: [],
-      ca: null,
-    },
-  ]);
-  return marks.get("main") ?? "";
+  return groupMarks([groupOptions("main", { servers: [server.options()] })]).get("main") ?? "";
 }
 
 function loadingAt(wallMs: number, mark: string): LoadOptions {

@@ -87,7 +87,7 @@ describe("a cached answer", () => {
     expect(cache.stats()).toMatchObject({ positive: { entries: 0, bytes: 0 }, negative: { entries: 0, bytes: 0 } });
   });
 
-  test("under the key of another name throws", () => {
+  test("cannot be stored under the key of another name: that throws", () => {
     const { cache } = newCache(1 << 20);
     expect(() => cache.put(key("page.example"), positive("other.example"), { limits })).toThrow("another name");
   });

@@ -47,7 +47,7 @@ describe("the lines of a list", () => {
     expect((await linesAround(2)).lines[1]?.text).toHaveLength(300);
   });
 
-  test("are of the sources of the list alone", async () => {
+  test("come from the sources of this list only", async () => {
     const { linesAround } = await listOf(NAMES);
     await expect(linesAround(1, "/etc/passwd")).rejects.toMatchObject({ kind: "missing" });
   });
