@@ -5,7 +5,7 @@ import type { ClientSubnet } from "../../src/dns/edns.ts";
 import { type Name, nameOfLabels, plainName, ROOT } from "../../src/dns/name.ts";
 import type { Question } from "../../src/dns/query.ts";
 import { TYPE } from "../../src/dns/types.ts";
-import { runs } from "../support/properties.ts";
+import { anyString, runs } from "../support/properties.ts";
 import { question } from "./answers.ts";
 
 // Few bytes, those among them that stand for flags, lengths and classes in a key, so that near misses are common.
@@ -79,7 +79,7 @@ describe("the cache key", () => {
 
   test("can be parsed from a text, and a malformed text is refused", () => {
     fc.assert(
-      fc.property(questions, routes, fc.string({ unit: "binary" }), (asked, route, text) => {
+      fc.property(questions, routes, anyString(), (asked, route, text) => {
         const key = cacheKey(asked, route);
         expect(keyFromText(key)).toBe(key);
         expect(keyFromText(nxdomainKey(key))).toBe(nxdomainKey(key));

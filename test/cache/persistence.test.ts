@@ -99,7 +99,11 @@ describe("a file that is damaged", () => {
     await loadCache(original, file, loadingAt(startMs, mainMark()));
     const held = new Map([...original.entries()].map(({ key, held: { answer } }) => [key, answer]));
     expect(held.size).toBe(3);
-    const flipped = Array.from({ length: whole.length * 8 }, (_, bit) => {
+    const mark = mainMark();
+    // Seven has no factor in common with eight: every place in a byte has its turn.
+    const step = isThorough ? 1 : 7;
+    const flipped = Array.from({ length: Math.floor((whole.length * 8) / step) }, (_, index) => {
+      const bit = index * step;
       const damaged = Buffer.from(whole);
       damaged[bit >> 3] = (damaged[bit >> 3] ?? 0) ^ (1 << (bit & 7));
       return damaged;
@@ -108,7 +112,7 @@ describe("a file that is damaged", () => {
     for (const [index, damaged] of [...flipped, ...cut].entries()) {
       await writeFile(file, damaged);
       const cache = emptyCache();
-      const load = await loadCache(cache, file, loadingAt(startMs, mainMark()));
+      const load = await loadCache(cache, file, loadingAt(startMs, mark));
       expect(load.restored).toBeLessThanOrEqual(3);
       // A file that is cut between two answers is shorter, not damaged.
       if (index < flipped.length) expect(load.problem).not.toBeNull();

@@ -7,7 +7,7 @@ import { parse, stringify } from "yaml";
 import { jsonSchema } from "../../src/config/file.ts";
 import { type ConfigResult, parseConfig } from "../../src/config/load.ts";
 import { printProblems } from "../../src/config/reading.ts";
-import { runs } from "../support/properties.ts";
+import { anyString, runs } from "../support/properties.ts";
 
 const full = readFileSync(join(import.meta.dirname, "full.yaml"), "utf8");
 const schema = jsonSchema();
@@ -26,7 +26,7 @@ function expectSound(result: ConfigResult, text: string): void {
 
 describe("reading never throws, and its problems lie within the text", () => {
   test("for any text", () => {
-    fc.assert(fc.property(fc.string({ unit: "binary", maxLength: 200 }), (text) => expectSound(parseConfig(text, "f"), text)));
+    fc.assert(fc.property(anyString({ maxLength: 200 }), (text) => expectSound(parseConfig(text, "f"), text)));
   });
 
   test("for text made of YAML's own characters", () => {

@@ -8,7 +8,7 @@ import type { DdnsOptions } from "../../src/ddns/options.ts";
 import { DdnsService, mergeFamilies } from "../../src/ddns/update.ts";
 import { fakeClock } from "../support/fake-clock.ts";
 import { directory } from "../support/files.ts";
-import { runs } from "../support/properties.ts";
+import { anyString, runs } from "../support/properties.ts";
 import { type SiteSetup, siteWith, type TestSite } from "../support/site.ts";
 import { honest } from "../support/zone-script.ts";
 
@@ -225,10 +225,7 @@ describe("abuse", () => {
   });
 
   test("whatever is sent, the reply is a line of the protocol", async () => {
-    const text = fc.oneof(
-      fc.string({ unit: "binary" }),
-      fc.constantFrom("home.example.com", TOKEN, "hostname=", "myip=", ",", "&"),
-    );
+    const text = fc.oneof(anyString(), fc.constantFrom("home.example.com", TOKEN, "hostname=", "myip=", ",", "&"));
     const { ddns, clock } = service();
     await fc.assert(
       fc.asyncProperty(fc.array(text), fc.oneof(text, fc.constant(basic(TOKEN))), text, async (parts, authorization, client) => {

@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import { anyString } from "../../support/properties.ts";
 import type { ApiContent, ApiDocument, ApiParameter, JsonSchema, Placed } from "./api-document.ts";
 
 export interface AnyRequest {
@@ -24,7 +25,7 @@ export function anyRequest({ path, operation }: Placed, document: ApiDocument): 
 
 const anyText = fc.oneof(
   fc.string(),
-  fc.string({ unit: "binary" }),
+  anyString(),
   fc.constantFrom(
     "",
     "!",
