@@ -6,7 +6,7 @@ import type { Connection, ListenCounters } from "./types.ts";
 /** How many idle connections are closed at once, so that the search for them is not made for every newcomer. */
 const EVICTED_AT_ONCE = 16;
 
-/** How often unread answers are counted. */
+/** How often what is held is counted. */
 const COUNT_MS = 1000;
 
 interface Entry {
@@ -18,17 +18,17 @@ interface Entry {
 
 /**
  * The open connections of all listeners, at most `limits.connections`. When all places are taken, idle connections give way to newcomers: first those of the address
- * that has the most connections, and of these the ones that have been idle for longest. When more than `limits.unreadBytes` wait for clients, the connections
+ * that has the most connections, and of these the ones that have been idle for longest. When more than `limits.heldBytes` are held for connections, the connections
  * with the most are cut.
  */
 export class ConnectionTable {
-  readonly #limits: Pick<ListenLimits, "connections" | "unreadBytes">;
+  readonly #limits: Pick<ListenLimits, "connections" | "heldBytes">;
   readonly #counters: ListenCounters;
   readonly #clock: Clock;
   readonly #open = new Map<Socket, Entry>();
   #counting: Timer | null = null;
 
-  constructor(limits: Pick<ListenLimits, "connections" | "unreadBytes">, counters: ListenCounters, clock: Clock) {
+  constructor(limits: Pick<ListenLimits, "connections" | "heldBytes">, counters: ListenCounters, clock: Clock) {
     this.#limits = limits;
     this.#counters = counters;
     this.#clock = clock;
@@ -41,7 +41,7 @@ export class ConnectionTable {
     if (this.#open.size >= connections) return false;
     this.#open.set(socket, { address, acceptedMs: this.#clock.now(), connection: null });
     this.#counters.connections = this.#open.size;
-    this.#counting ??= this.#clock.setTimer(() => this.#countUnread(), COUNT_MS);
+    this.#counting ??= this.#clock.setTimer(() => this.#countHeld(), COUNT_MS);
     return true;
   }
 
@@ -59,14 +59,14 @@ export class ConnectionTable {
     this.#counting = null;
   }
 
-  #countUnread(): void {
-    this.#counting = this.#clock.setTimer(() => this.#countUnread(), COUNT_MS);
-    const unread = [...this.#open].map(([socket, { connection }]) => ({ socket, bytes: connection?.unreadBytes ?? 0 }));
-    let left = unread.reduce((sum, { bytes }) => sum + bytes, 0);
-    if (left <= this.#limits.unreadBytes) return;
-    unread.sort((a, b) => b.bytes - a.bytes);
-    for (const { socket, bytes } of unread) {
-      if (left <= this.#limits.unreadBytes) return;
+  #countHeld(): void {
+    this.#counting = this.#clock.setTimer(() => this.#countHeld(), COUNT_MS);
+    const held = [...this.#open].map(([socket, { connection }]) => ({ socket, bytes: connection?.heldBytes ?? 0 }));
+    let left = held.reduce((sum, { bytes }) => sum + bytes, 0);
+    if (left <= this.#limits.heldBytes) return;
+    held.sort((a, b) => b.bytes - a.bytes);
+    for (const { socket, bytes } of held) {
+      if (left <= this.#limits.heldBytes) return;
       this.#cut(socket);
       left -= bytes;
     }

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import { frame, MessageFramer } from "../dns/wire.ts";
 import type { Client } from "../lib/client.ts";
 import { ResettableTimer } from "../lib/deadline.ts";
+import { ConnectionTurns } from "./turns.ts";
 import type { Connection, HandlerReply, ListenServices } from "./types.ts";
 
 /** How long a client has to close the connection after we ended it. */
@@ -19,6 +20,7 @@ export class StreamConnection implements Connection {
   readonly #idleMs: number;
   readonly #framer = new MessageFramer();
   readonly #deadline: ResettableTimer;
+  readonly #turns: ConnectionTurns;
   #outstanding = 0;
   /** The connection ends with the last pending answer: the client has ended its side, or we are stopping. */
   #isFinishing = false;
@@ -36,6 +38,7 @@ export class StreamConnection implements Connection {
     this.#lastReceivedMs = services.clock.now();
     this.#idleMs = client.transport === "dot" ? services.limits.dotIdleMs : services.limits.tcpIdleMs;
     this.#deadline = new ResettableTimer(services.clock, () => socket.destroy());
+    this.#turns = new ConnectionTurns(services.turns, client.address, () => this.#proceed());
     socket.on("data", (chunk: Buffer) => this.#receive(chunk));
     socket.on("end", () => this.finish());
     socket.on("drain", () => this.#proceed());
@@ -49,8 +52,8 @@ export class StreamConnection implements Connection {
     return this.#outstanding > 0 || this.#socket.writableLength > 0 ? null : this.#lastReceivedMs;
   }
 
-  get unreadBytes(): number {
-    return this.#socket.writableLength;
+  get heldBytes(): number {
+    return this.#socket.writableLength + this.#framer.pendingBytes;
   }
 
   finish(): void {
@@ -67,7 +70,7 @@ export class StreamConnection implements Connection {
 
   /** Takes the questions it may take, reads on or pauses, ends the connection if it is done, and sets the deadline. */
   #proceed(): void {
-    while (this.#framer.ready && this.#mayTakeMore()) {
+    while (this.#framer.ready && this.#mayTakeMore() && !this.#turns.mustWait()) {
       const message = this.#framer.next();
       this.#messageBegunAtMs = null;
       if (message === "incomplete") break;
@@ -95,7 +98,7 @@ export class StreamConnection implements Connection {
   }
 
   #mayTakeMore(): boolean {
-    return !this.#socket.writableNeedDrain && !this.#socket.destroyed;
+    return !this.#socket.writableNeedDrain && !this.#socket.destroyed && !this.#turns.isWaiting;
   }
 
   #answer(message: Uint8Array): void {

@@ -3,6 +3,7 @@ import type { Clock, Timer } from "../lib/clock.ts";
 import { http } from "../lib/http.ts";
 import type { DohService, HttpPeer } from "./doh.ts";
 import { readWholeRequest } from "./http1-request.ts";
+import { ConnectionTurns } from "./turns.ts";
 import type { Connection, HttpResponse, ListenServices } from "./types.ts";
 
 /**
@@ -44,6 +45,9 @@ export class Http1Connection implements Connection {
   #outstanding = 0;
   /** Bytes of answers that wait for their turn; of Node's, also those that the system has not taken. */
   #unreadBytes = 0;
+  /** What was read, and waits for its turn; null = nothing does. */
+  #unserved: Buffer | null = null;
+  readonly #turns: ConnectionTurns;
   #isFinishing = false;
   /** More of the chunk follows the request that is being answered. */
   #readsOn = false;
@@ -68,6 +72,7 @@ export class Http1Connection implements Connection {
     this.#sharing = sharing;
     this.#handOver = handOver;
     this.#answeredMs = sharing.services.clock.now();
+    this.#turns = new ConnectionTurns(sharing.services.turns, peer.direct.address, this.#goOn);
     socket.on("data", this.#read).on("end", this.#end).on("timeout", this.#expire);
     socket.on("close", () => this.#closing?.cancel());
     this.#silentMs = Math.min(sharing.idleMs, sharing.stallMs);
@@ -78,12 +83,12 @@ export class Http1Connection implements Connection {
     return this.isIdle ? this.#answeredMs : null;
   }
 
-  get unreadBytes(): number {
-    return this.#unreadBytes + this.#socket.writableLength;
+  get heldBytes(): number {
+    return this.#unreadBytes + this.#socket.writableLength + (this.#unserved?.length ?? 0);
   }
 
   get isIdle(): boolean {
-    return this.#outstanding === 0;
+    return this.#outstanding === 0 && this.#unserved === null;
   }
 
   get closesAfterThis(): boolean {
@@ -147,8 +152,31 @@ export class Http1Connection implements Connection {
   readonly #read = (chunk: Buffer): void => {
     if (this.#isOver) return;
     this.#noteActivity();
+    if (this.#unserved === null) this.#serve(chunk);
+    else this.#postpone(Buffer.concat([this.#unserved, chunk]));
+  };
+
+  readonly #goOn = (): void => {
+    const chunk = this.#unserved;
+    this.#unserved = null;
+    if (chunk === null || this.#isOver || this.#socket.destroyed) return;
+    this.#socket.resume();
+    this.#serve(chunk);
+  };
+
+  #postpone(rest: Buffer): void {
+    this.#unserved = rest;
+    this.#readsOn = true;
+    this.#socket.pause();
+  }
+
+  #serve(chunk: Buffer): void {
     let at = 0;
     while (at < chunk.length) {
+      if (this.#turns.mustWait()) {
+        this.#postpone(chunk.subarray(at));
+        break;
+      }
       if (this.#outstanding >= this.#limit) {
         this.#readsOn = false;
         this.#socket.pause();
@@ -169,7 +197,7 @@ export class Http1Connection implements Connection {
       else this.#take(reply);
     }
     this.#flush();
-  };
+  }
 
   #giveUp(rest: Buffer): void {
     this.#readsOn = false;

@@ -41,14 +41,18 @@ export class Http2Connection implements Connection {
     this.#peer = peer;
     this.#activeMs = behind.services.clock.now();
     this.#deadline = new ResettableTimer(behind.services.clock, () => this.#expire());
-    this.#session = new Http2Session(socket, behind.services, {
-      onRequest: (stream) => this.#answer(stream),
-      onActivity: () => {
-        if (this.#willNoteActivity) return;
-        this.#willNoteActivity = true;
-        process.nextTick(this.#noteActivity);
+    this.#session = new Http2Session(
+      socket,
+      { ...behind.services, client: peer.direct.address },
+      {
+        onRequest: (stream) => this.#answer(stream),
+        onActivity: () => {
+          if (this.#willNoteActivity) return;
+          this.#willNoteActivity = true;
+          process.nextTick(this.#noteActivity);
+        },
       },
-    });
+    );
     socket.on("close", () => this.#deadline.cancel());
     this.#setDeadline();
   }
@@ -57,8 +61,8 @@ export class Http2Connection implements Connection {
     return this.#session.oldestBegunMs === null ? this.#activeMs : null;
   }
 
-  get unreadBytes(): number {
-    return this.#session.unreadBytes;
+  get heldBytes(): number {
+    return this.#session.heldBytes;
   }
 
   finish(): void {

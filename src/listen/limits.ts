@@ -13,10 +13,10 @@ export const LISTEN_LIMITS = {
   /** Answers that a client has not read, 16 of the largest size; beyond it the connection is cut. */
   writeBacklogBytes: 1 << 20,
   /**
-   * Answers that clients have not read, over all stream connections; beyond it those connections are cut of which most waits. A connection whose client
-   * gives no window, or pipelines and does not read, would hold its backlog, and thousands of them all memory.
+   * Answers that clients have not read, and questions that wait for their turn, over all stream connections; beyond it those connections are cut of which
+   * most waits. A connection whose client gives no window, or pipelines and does not read, would hold its backlog, and thousands of them all memory.
    */
-  unreadBytes: 64 << 20,
+  heldBytes: 64 << 20,
   /** How long a client may leave an answer unread. */
   writeMs: 10_000,
   /** From the first byte of a message on TCP or TLS to its last. */

@@ -6,7 +6,7 @@
  * `socket-self-test.ts` (a thread that repeats replies, on Linux); `tcp.ts` (accept, PROXY header) with `connection-table.ts` (all open connections), then what serves an
  * accepted connection: `tls.ts` (with `certificate.ts`), `dns-stream.ts` (DNS over TCP and TLS), `doh.ts` and `body.ts` (DoH of any HTTP version) under `http1.ts` (with `http1-connection.ts` and
  * `http1-request.ts`) and `http2-connection.ts`;
- * `http2/` is HTTP/2 itself, `session.ts` first. `client-address.ts` finds out who asks.
+ * `http2/` is HTTP/2 itself, `session.ts` first. `client-address.ts` finds out who asks; `turns.ts` lets nobody hold the event loop.
  */
 import type { Socket } from "node:net";
 import { AddressSet, endpointText } from "../dns/address.ts";
@@ -24,6 +24,7 @@ import { LISTEN_LIMITS, type ListenLimits } from "./limits.ts";
 import type { Endpoint, ListenOptions, TlsOptions } from "./options.ts";
 import { beginsLike, readStartWithin, StreamListener } from "./tcp.ts";
 import { type CertificateStatus, TlsAcceptor, TlsFiles } from "./tls.ts";
+import { Turns } from "./turns.ts";
 import type {
   Connection,
   Handler,
@@ -94,6 +95,7 @@ export async function openListeners(
     limits: merged,
     counters,
     connections: new ConnectionTable(merged, counters, clock),
+    turns: new Turns(),
     report: (event) => {
       if (event.kind === "udpUnbatched") unbatched = event.reason;
       report(event);

@@ -5,6 +5,7 @@ import type { Client } from "../lib/client.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { ConnectionTable } from "./connection-table.ts";
 import type { ListenLimits } from "./limits.ts";
+import type { Turns } from "./turns.ts";
 
 /**
  * Answers the messages that the listeners read. A handler never throws or rejects, answers every message within its own deadline, and keeps
@@ -47,8 +48,8 @@ export interface Connection {
   finish(): void;
   /** Since when the client wants nothing, on the scale of `Clock.now`; null = answers are pending. */
   readonly idleSinceMs: number | null;
-  /** Answers that wait for the client. */
-  readonly unreadBytes: number;
+  /** Bytes that are held: answers that wait for the client, and what was read and waits for its turn. */
+  readonly heldBytes: number;
 }
 
 /**
@@ -95,6 +96,7 @@ export interface ListenServices {
   readonly limits: ListenLimits;
   readonly counters: ListenCounters;
   readonly connections: ConnectionTable;
+  readonly turns: Turns;
   /** Peers whose PROXY header is read. */
   readonly proxyPeers: AddressSet;
   /** Peers whose X-Forwarded-For is trusted. */

@@ -9,7 +9,7 @@ import { HEADER } from "../replies/layout.ts";
 import type { Endpoint } from "./options.ts";
 import { type MessageBatch, type RawSocket, SocketCalls } from "./socket-calls.ts";
 import { selfTest } from "./socket-self-test.ts";
-import type { HandlerReply, ListenServices, UdpMemory } from "./types.ts";
+import type { HandlerReply, ListenServices, Peer, UdpMemory } from "./types.ts";
 import { UdpListener, wildcardFamily } from "./udp.ts";
 import { BATCH, FORWARDED, type ThreadData } from "./udp-ring.ts";
 
@@ -183,7 +183,7 @@ export class BatchedUdp {
           const from = span.words[at + FORWARDED.socket] ?? 0;
           if (from !== socket) this.#flush(socket);
           socket = from;
-          this.#answer(readForwarded(span, at));
+          this.#take(readForwarded(span, at));
         }
         position = (position + next - at) >>> 0;
         at = next;
@@ -196,11 +196,29 @@ export class BatchedUdp {
     else if (Atomics.load(this.#header, HEADER.bell) === 1) setImmediate(() => this.#called());
   }
 
-  #answer({ socket, name, control, message }: ForwardedQuery): void {
-    const { counters, handler } = this.#services;
-    const peer = peerOf(name);
+  #take(query: ForwardedQuery): void {
+    const { counters, turns } = this.#services;
+    const peer = peerOf(query.name);
     // No reply can be sent to port 0; such a source is forged.
     if (peer.port === 0) return;
+    if (!turns.isOver) {
+      this.#answer(query, peer);
+      return;
+    }
+    this.#inFlight++;
+    counters.udpInFlight++;
+    const answer = () => {
+      this.#answer(query, peer);
+      this.#flush(query.socket);
+      this.#end();
+    };
+    if (turns.postponeDatagram(peer.address, answer)) return;
+    counters.udpUnsent++;
+    this.#end();
+  }
+
+  #answer({ socket, name, control, message }: ForwardedQuery, peer: Peer): void {
+    const { counters, handler } = this.#services;
     const answer = handler.answer(message, { ...peer, transport: "udp", http: null, method: null, clientId: null });
     if (!(answer instanceof Promise)) {
       this.#queue({ socket, name, control }, answer);
@@ -211,10 +229,14 @@ export class BatchedUdp {
     void answer.then((reply) => {
       this.#queue({ socket, name, control }, reply);
       this.#flush(socket);
-      counters.udpInFlight--;
-      this.#inFlight--;
-      if (this.#inFlight === 0) this.#onIdle();
+      this.#end();
     });
+  }
+
+  #end(): void {
+    this.#services.counters.udpInFlight--;
+    this.#inFlight--;
+    if (this.#inFlight === 0) this.#onIdle();
   }
 
   #queue({ socket, name, control }: Omit<ForwardedQuery, "message">, reply: HandlerReply | null): void {
@@ -292,7 +314,7 @@ function readForwarded({ words, bytes }: { readonly words: Int32Array; readonly 
 }
 
 /** Client and port of a `struct sockaddr_in` or `sockaddr_in6`. */
-function peerOf(name: Uint8Array): { readonly address: string; readonly port: number } {
+function peerOf(name: Uint8Array): Peer {
   const port = ((name[2] ?? 0) << 8) | (name[3] ?? 0);
   if (name.length === 16) return { address: addressText(name.subarray(4, 8)), port };
   const address = addressText(name.subarray(8, 24));

@@ -124,11 +124,29 @@ export class UdpListener {
   }
 
   #receive(socket: Socket, message: Buffer, remote: RemoteInfo): void {
-    const { counters, handler } = this.#services;
+    const { counters, turns } = this.#services;
     // No reply can be sent to port 0; such a source is forged.
     if (this.#closing !== null || remote.port === 0) return;
+    const address = addressOfSocket(remote.address);
+    if (!turns.isOver) {
+      this.#answer(socket, message, { address, remote });
+      return;
+    }
+    this.#inFlight++;
+    counters.udpInFlight++;
+    const answer = () => {
+      this.#answer(socket, message, { address, remote });
+      this.#end();
+    };
+    if (turns.postponeDatagram(address, answer)) return;
+    counters.udpUnsent++;
+    this.#end();
+  }
+
+  #answer(socket: Socket, message: Buffer, { address, remote }: { readonly address: string; readonly remote: RemoteInfo }): void {
+    const { counters, handler } = this.#services;
     const answer = handler.answer(new Uint8Array(message.buffer, message.byteOffset, message.length), {
-      address: addressOfSocket(remote.address),
+      address,
       port: remote.port,
       transport: "udp",
       http: null,
@@ -143,10 +161,14 @@ export class UdpListener {
     this.#inFlight++;
     void answer.then((reply) => {
       this.#send(socket, reply, remote);
-      counters.udpInFlight--;
-      this.#inFlight--;
-      if (this.#inFlight === 0) this.#onIdle();
+      this.#end();
     });
+  }
+
+  #end(): void {
+    this.#services.counters.udpInFlight--;
+    this.#inFlight--;
+    if (this.#inFlight === 0) this.#onIdle();
   }
 
   #send(socket: Socket, reply: HandlerReply | null, remote: RemoteInfo): void {

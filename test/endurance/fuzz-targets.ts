@@ -17,6 +17,7 @@ import { readWholeRequest } from "../../src/listen/http1-request.ts";
 import { Http2Connection } from "../../src/listen/http2-connection.ts";
 import { LISTEN_LIMITS } from "../../src/listen/limits.ts";
 import { readProxyHeader } from "../../src/listen/tcp.ts";
+import { Turns } from "../../src/listen/turns.ts";
 import type { ListenServices } from "../../src/listen/types.ts";
 import { ListBuilder } from "../../src/lists/readers.ts";
 import { EntryReader } from "../../src/log/entries.ts";
@@ -72,6 +73,7 @@ const SERVICES: ListenServices = {
   limits: LISTEN_LIMITS,
   counters,
   connections: new ConnectionTable(LISTEN_LIMITS, counters, clock),
+  turns: new Turns(),
   proxyPeers: AddressSet.of(),
   trustedProxies: AddressSet.of("192.0.2.1"),
   report: () => {},

@@ -104,8 +104,13 @@ describe("a TCP connection", () => {
   });
 
   test("is cut when its client reads nothing of a large backlog", async () => {
+    const allAsked = Promise.withResolvers<void>();
     const { site, connection } = await connected({
-      handler: handlerOf((wire) => Promise.resolve({ wire: messageOf(idOf(wire), 65_535), maxAgeSeconds: null })),
+      handler: handlerOf(async (wire) => {
+        if (idOf(wire) === 499) allAsked.resolve();
+        await allAsked.promise;
+        return { wire: messageOf(idOf(wire), 65_535), maxAgeSeconds: null };
+      }),
     });
     connection.socket.pause();
     for (let id = 0; id < 500; id++) connection.write(frame(messageOf(id)));

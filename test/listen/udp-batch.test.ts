@@ -8,6 +8,7 @@ import { ConnectionTable } from "../../src/listen/connection-table.ts";
 import { LISTEN_LIMITS } from "../../src/listen/limits.ts";
 import { SocketCalls } from "../../src/listen/socket-calls.ts";
 import { selfTest } from "../../src/listen/socket-self-test.ts";
+import { Turns } from "../../src/listen/turns.ts";
 import type { Handler, ListenEvent } from "../../src/listen/types.ts";
 import { BatchedUdp } from "../../src/listen/udp-batch.ts";
 import { QueryRing } from "../../src/log/ring.ts";
@@ -33,6 +34,7 @@ async function open({ handler = echo, address = "127.0.0.1", thread, watchMs = 1
     limits: LISTEN_LIMITS,
     counters,
     connections: new ConnectionTable(LISTEN_LIMITS, counters, systemClock),
+    turns: new Turns(),
     proxyPeers: AddressSet.of(),
     trustedProxies: AddressSet.of(),
     report: (event: ListenEvent) => events.push(event),

@@ -5,6 +5,7 @@ import { AddressSet } from "../../src/dns/address.ts";
 import type { Client } from "../../src/lib/client.ts";
 import { ConnectionTable } from "../../src/listen/connection-table.ts";
 import { LISTEN_LIMITS } from "../../src/listen/limits.ts";
+import { Turns } from "../../src/listen/turns.ts";
 import type { Handler, ListenEvent, ListenServices } from "../../src/listen/types.ts";
 import { UdpListener } from "../../src/listen/udp.ts";
 import { type FakeClock, fakeClock } from "../support/fake-clock.ts";
@@ -28,6 +29,7 @@ function benchWith(handler: Handler = echo): Bench {
     limits,
     counters,
     connections: new ConnectionTable(limits, counters, clock),
+    turns: new Turns(),
     proxyPeers: AddressSet.of(),
     trustedProxies: AddressSet.of(),
     report: (event: ListenEvent) => events.push(event),

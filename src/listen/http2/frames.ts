@@ -149,6 +149,11 @@ export class FrameReader {
     this.#position = 0;
   }
 
+  /** Of which frames have not been taken. */
+  get unreadBytes(): number {
+    return this.#bytes.length - this.#position;
+  }
+
   /** null = the next frame is incomplete. @throws ConnectionError when it is larger than we allow. */
   next(): Frame | null {
     const bytes = this.#bytes;
@@ -199,4 +204,9 @@ export class ConnectionError extends Error {
     super(message);
     this.code = code;
   }
+}
+
+/** @throws ConnectionError with this code when the condition is false. */
+export function insist(condition: boolean, code: ErrorCode, problem = "the peer broke the protocol"): void {
+  if (!condition) throw new ConnectionError(code, problem);
 }

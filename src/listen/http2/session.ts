@@ -1,9 +1,10 @@
 import type { Socket } from "node:net";
 import { uint16, uint32 } from "../../dns/wire.ts";
 import type { Clock, Timer } from "../../lib/clock.ts";
-import { TokenBucket } from "../../lib/token-bucket.ts";
 import { BodyReader } from "../body.ts";
+import { ConnectionTurns } from "../turns.ts";
 import type { HttpResponse, ListenServices } from "../types.ts";
+import { FloodGuard } from "./flood-guard.ts";
 import {
   ConnectionError,
   ERROR,
@@ -16,6 +17,7 @@ import {
   FrameReader,
   goawayFrame,
   INITIAL_WINDOW_BYTES,
+  insist,
   MAX_WINDOW_BYTES,
   pingAck,
   pingFrame,
@@ -35,6 +37,11 @@ import { encodeResponse, wholeResponse } from "./response.ts";
 /** The largest header list of a request (§6.5.2). The head of a DoH request has a few hundred bytes; a GET adds as many again. */
 const MAX_HEADER_LIST_BYTES = 16_384;
 
+interface SessionServices extends Pick<ListenServices, "clock" | "limits" | "turns"> {
+  /** The address whose turns are taken. */
+  readonly client: string;
+}
+
 interface SessionEvents {
   /** The head of a request has come. */
   onRequest(stream: Http2Stream): void;
@@ -51,7 +58,9 @@ interface SessionEvents {
  */
 export class Http2Session {
   readonly #clock: Clock;
-  readonly #maxStreams: number;
+  readonly #socket: Socket;
+  readonly #turns: ConnectionTurns;
+  readonly #limits: ListenServices["limits"];
   readonly #events: SessionEvents;
   readonly #reader = new FrameReader();
   readonly #blocks = new HeaderBlocks();
@@ -80,9 +89,11 @@ export class Http2Session {
   /** Nothing more is read or sent. */
   #isOver = false;
 
-  constructor(socket: Socket, { clock, limits }: Pick<ListenServices, "clock" | "limits">, events: SessionEvents) {
+  constructor(socket: Socket, { clock, limits, turns, client }: SessionServices, events: SessionEvents) {
+    this.#socket = socket;
     this.#clock = clock;
-    this.#maxStreams = limits.outstandingPerConnection;
+    this.#limits = limits;
+    this.#turns = new ConnectionTurns(turns, client, () => this.#serve());
     this.#events = events;
     this.#guard = new FloodGuard({ clock, limits });
     this.#output = new FrameOutput(socket, { clock, limits }, () => events.onActivity());
@@ -92,7 +103,7 @@ export class Http2Session {
     socket.on("close", () => this.#end());
     this.#output.write(
       settingsFrame([
-        [SETTING.MAX_CONCURRENT_STREAMS, this.#maxStreams],
+        [SETTING.MAX_CONCURRENT_STREAMS, limits.outstandingPerConnection],
         [SETTING.MAX_HEADER_LIST_SIZE, MAX_HEADER_LIST_BYTES],
       ]),
     );
@@ -113,6 +124,11 @@ export class Http2Session {
 
   get streams(): Iterable<Http2Stream> {
     return this.#streams.values();
+  }
+
+  /** See `Connection`. */
+  get heldBytes(): number {
+    return this.unreadBytes + this.#reader.unreadBytes;
   }
 
   /** Bytes of answers that the client has not read, as far as we know. */
@@ -184,9 +200,26 @@ export class Http2Session {
 
   #read(chunk: Buffer): void {
     if (this.#isOver) return;
+    this.#reader.push(chunk);
+    if (!this.#turns.isWaiting) this.#serve();
+    else this.#socket.pause();
+  }
+
+  /** Takes what has been read, in this turn of the event loop and, while others wait, in later ones. */
+  #serve(): void {
+    const wasPaused = this.#socket.isPaused();
     try {
-      this.#reader.push(chunk);
-      for (let frame = this.#reader.next(); frame !== null && !this.#isOver; frame = this.#reader.next()) this.#receive(frame);
+      while (!this.#isOver) {
+        if (this.#turns.mustWait()) {
+          this.#socket.pause();
+          return;
+        }
+        const frame = this.#reader.next();
+        if (frame === null) break;
+        this.#receive(frame);
+      }
+      // A client that does not read its answers is read from again when it does.
+      if (wasPaused && !this.#socket.writableNeedDrain) this.#socket.resume();
     } catch (error) {
       if (!(error instanceof ConnectionError)) throw error;
       this.#output.write(goawayFrame(this.#lastTakenId, error.code));
@@ -196,11 +229,11 @@ export class Http2Session {
 
   #receive(frame: Frame): void {
     const isSettings = frame.type === FRAME.SETTINGS && (frame.flags & FRAME_FLAG.ACK) === 0;
-    demand(this.#hasSettings || isSettings, ERROR.PROTOCOL_ERROR, "no SETTINGS at the beginning (§3.4)");
+    insist(this.#hasSettings || isSettings, ERROR.PROTOCOL_ERROR, "no SETTINGS at the beginning (§3.4)");
     const isInOrder = !this.#blocks.isOpen || frame.type === FRAME.CONTINUATION;
-    demand(isInOrder, ERROR.PROTOCOL_ERROR, "a frame within a header block (§4.3)");
-    demand(OF_CONNECTION[frame.type] !== (frame.streamId !== 0), ERROR.PROTOCOL_ERROR);
-    demand((PAYLOAD_BYTES[frame.type] ?? frame.payload.length) === frame.payload.length, ERROR.FRAME_SIZE_ERROR);
+    insist(isInOrder, ERROR.PROTOCOL_ERROR, "a frame within a header block (§4.3)");
+    insist(OF_CONNECTION[frame.type] !== (frame.streamId !== 0), ERROR.PROTOCOL_ERROR);
+    insist((PAYLOAD_BYTES[frame.type] ?? frame.payload.length) === frame.payload.length, ERROR.FRAME_SIZE_ERROR);
     switch (frame.type) {
       case FRAME.DATA:
         this.#receiveData(frame);
@@ -267,7 +300,7 @@ export class Http2Session {
     const head = this.#head;
     const isWhole = !hasEnded || (head?.contentLength ?? 0) === 0;
     const isMalformed = fields !== null && (head === null || !isWhole);
-    if (isMalformed || this.#streams.size >= this.#maxStreams) {
+    if (isMalformed || this.#streams.size >= this.#limits.outstandingPerConnection) {
       this.#guard.countReset();
       this.#output.write(resetFrame(streamId, isMalformed ? ERROR.PROTOCOL_ERROR : ERROR.REFUSED_STREAM));
       this.#guard.noteReset(streamId);
@@ -348,7 +381,7 @@ export class Http2Session {
     this.#hasSettings = true;
     this.#guard.countIdleFrame();
     if ((flags & FRAME_FLAG.ACK) !== 0) {
-      demand(payload.length === 0, ERROR.FRAME_SIZE_ERROR);
+      insist(payload.length === 0, ERROR.FRAME_SIZE_ERROR);
       return;
     }
     const before = this.#peer;
@@ -357,7 +390,7 @@ export class Http2Session {
     const change = this.#peer.initialWindowBytes - before.initialWindowBytes;
     for (const stream of this.#streams.values()) {
       stream.sendWindow += change;
-      demand(stream.sendWindow <= MAX_WINDOW_BYTES, ERROR.FLOW_CONTROL_ERROR);
+      insist(stream.sendWindow <= MAX_WINDOW_BYTES, ERROR.FLOW_CONTROL_ERROR);
     }
     if (this.#peer.tableBytes < INITIAL_TABLE_BYTES) this.#blocks.announceEmptyTable();
     this.#output.write(SETTINGS_ACK);
@@ -368,9 +401,9 @@ export class Http2Session {
     this.#guard.countIdleFrame();
     const bytes = uint31(payload, 0);
     if (streamId === 0) {
-      demand(bytes > 0, ERROR.PROTOCOL_ERROR);
+      insist(bytes > 0, ERROR.PROTOCOL_ERROR);
       this.#sendWindow += bytes;
-      demand(this.#sendWindow <= MAX_WINDOW_BYTES, ERROR.FLOW_CONTROL_ERROR);
+      insist(this.#sendWindow <= MAX_WINDOW_BYTES, ERROR.FLOW_CONTROL_ERROR);
       this.#sendAll();
       return;
     }
@@ -384,7 +417,7 @@ export class Http2Session {
 
   /** The stream of a frame; null = it has ended. @throws ConnectionError when it has not begun (§5.1). */
   #streamOf(streamId: number): Http2Stream | null {
-    demand(streamId <= this.#lastStreamId && streamId % 2 === 1, ERROR.PROTOCOL_ERROR);
+    insist(streamId <= this.#lastStreamId && streamId % 2 === 1, ERROR.PROTOCOL_ERROR);
     return this.#streams.get(streamId) ?? null;
   }
 
@@ -473,11 +506,6 @@ function close(stream: Http2Stream): void {
   stream.body?.abandon();
 }
 
-/** @throws ConnectionError with this code when the condition is false. */
-function demand(condition: boolean, code: ErrorCode, problem = "the peer broke the protocol"): void {
-  if (!condition) throw new ConnectionError(code, problem);
-}
-
 /** §6.8: names no stream as the last one. */
 const MAX_STREAM_ID = 2 ** 31 - 1;
 
@@ -488,55 +516,6 @@ const DRAIN_PING = pingFrame(Buffer.from("draining", "latin1"));
 
 /** A client that gives up a request sooner did not want the answer. */
 const PATIENCE_MS = 100;
-
-/** In the long run, besides `ListenLimits.http2Resets`. A client that asks two servers and gives up the slower one resets many. */
-const RESETS_PER_SECOND = 500;
-
-/** In the long run, besides `ListenLimits.http2IdleFrames`. */
-const IDLE_FRAMES = { perSecond: 100, perRequest: 10 };
-
-/** Counts faults of a client that no single frame shows. */
-class FloodGuard {
-  readonly #clock: Clock;
-  readonly #resets: TokenBucket;
-  readonly #idleFrames: TokenBucket;
-  readonly #maxRecent: number;
-  /** Streams that we ended before the client had sent everything. Their frames may still be on the way. */
-  readonly #recentlyReset = new Set<number>();
-
-  constructor({ clock, limits }: Pick<ListenServices, "clock" | "limits">) {
-    this.#clock = clock;
-    this.#resets = new TokenBucket({ burst: limits.http2Resets, perSecond: RESETS_PER_SECOND }, clock.now());
-    this.#idleFrames = new TokenBucket({ burst: limits.http2IdleFrames, perSecond: IDLE_FRAMES.perSecond }, clock.now());
-    this.#maxRecent = 2 * limits.outstandingPerConnection;
-  }
-
-  /** The client reset a stream, or made us reset it. @throws ConnectionError when that is a flood. */
-  countReset(): void {
-    demand(this.#resets.take(this.#clock.now()), ERROR.ENHANCE_YOUR_CALM, "a flood of resets");
-  }
-
-  /** A frame came that is no part of a request. @throws ConnectionError when that is a flood. */
-  countIdleFrame(): void {
-    demand(this.#idleFrames.take(this.#clock.now()), ERROR.ENHANCE_YOUR_CALM, "a flood of frames without requests");
-  }
-
-  noteRequest(): void {
-    this.#idleFrames.refund(IDLE_FRAMES.perRequest);
-  }
-
-  /** From now on `requireRecentReset` allows frames on this stream. */
-  noteReset(streamId: number): void {
-    this.#recentlyReset.add(streamId);
-    const [oldest] = this.#recentlyReset;
-    if (this.#recentlyReset.size > this.#maxRecent && oldest !== undefined) this.#recentlyReset.delete(oldest);
-  }
-
-  /** @throws ConnectionError for a frame on a stream that the client itself had ended (§5.1) or skipped (§5.1.1). */
-  requireRecentReset(streamId: number): void {
-    demand(this.#recentlyReset.has(streamId), ERROR.STREAM_CLOSED, "a frame on a stream that has ended");
-  }
-}
 
 /** The settings of the client (§6.5.2) that matter to a server that never pushes. */
 interface PeerSettings {
@@ -554,7 +533,7 @@ const INITIAL_SETTINGS: PeerSettings = {
 
 /** Applies a SETTINGS frame. @throws ConnectionError when a value is not allowed. */
 function settingsAfter(settings: PeerSettings, payload: Uint8Array): PeerSettings {
-  demand(payload.length % 6 === 0, ERROR.FRAME_SIZE_ERROR, "half a setting");
+  insist(payload.length % 6 === 0, ERROR.FRAME_SIZE_ERROR, "half a setting");
   let after = settings;
   for (let offset = 0; offset < payload.length; offset += 6) {
     const value = uint32(payload, offset + 2);
@@ -563,14 +542,14 @@ function settingsAfter(settings: PeerSettings, payload: Uint8Array): PeerSetting
         after = { ...after, tableBytes: Math.min(after.tableBytes, value) };
         break;
       case SETTING.ENABLE_PUSH:
-        demand(value <= 1, ERROR.PROTOCOL_ERROR, "ENABLE_PUSH is neither 0 nor 1");
+        insist(value <= 1, ERROR.PROTOCOL_ERROR, "ENABLE_PUSH is neither 0 nor 1");
         break;
       case SETTING.INITIAL_WINDOW_SIZE:
-        demand(value <= MAX_WINDOW_BYTES, ERROR.FLOW_CONTROL_ERROR, "too large an initial window");
+        insist(value <= MAX_WINDOW_BYTES, ERROR.FLOW_CONTROL_ERROR, "too large an initial window");
         after = { ...after, initialWindowBytes: value };
         break;
       case SETTING.MAX_FRAME_SIZE:
-        demand(value >= FRAME_BYTES.initial && value <= FRAME_BYTES.max, ERROR.PROTOCOL_ERROR, "a frame size out of range");
+        insist(value >= FRAME_BYTES.initial && value <= FRAME_BYTES.max, ERROR.PROTOCOL_ERROR, "a frame size out of range");
         after = { ...after, maxFrameBytes: value };
         break;
       default:
@@ -616,7 +595,7 @@ class HeaderBlocks {
   /** Takes a HEADERS or CONTINUATION frame; null = the block is not complete. @throws ConnectionError */
   take({ type, flags, streamId, payload }: Frame): ReceivedBlock | null {
     if (type === FRAME.HEADERS) {
-      demand(streamId % 2 === 1, ERROR.PROTOCOL_ERROR, "a stream that no client begins (§5.1.1)");
+      insist(streamId % 2 === 1, ERROR.PROTOCOL_ERROR, "a stream that no client begins (§5.1.1)");
       this.#open = { streamId, hasEnded: (flags & FRAME_FLAG.END_STREAM) !== 0, receivedBytes: 0, lengthBytes: 0 };
     }
     const block = this.#open;
@@ -626,7 +605,7 @@ class HeaderBlocks {
     const before = type === FRAME.HEADERS && (flags & FRAME_FLAG.PRIORITY) !== 0 ? 5 : 0;
     const part = unpadded(payload, { isPadded, before });
     block.receivedBytes += part.length + FRAME_HEAD_BYTES;
-    demand(block.receivedBytes <= MAX_BLOCK_BYTES, ERROR.ENHANCE_YOUR_CALM, "a header block without end");
+    insist(block.receivedBytes <= MAX_BLOCK_BYTES, ERROR.ENHANCE_YOUR_CALM, "a header block without end");
     const isWhole = (flags & FRAME_FLAG.END_HEADERS) !== 0;
     // A block of one frame needs no copy.
     if (isWhole && block.lengthBytes === 0) {

@@ -144,7 +144,7 @@ describe("an answer", () => {
     const { site, client: greedy } = await openedHttp2([[SETTING.INITIAL_WINDOW_SIZE, 0]], {
       handler,
       clock,
-      limits: { unreadBytes: 300_000 },
+      limits: { heldBytes: 300_000 },
     });
     const modest = await connectHttp2Raw(portOf(site, "http"), [[SETTING.INITIAL_WINDOW_SIZE, 0]]);
     for (const stream of [1, 3, 5, 7]) {
