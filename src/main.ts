@@ -23,6 +23,7 @@ const terminal: Terminal = {
       for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => resolve(signal));
     }),
   onReload: (reload) => void process.on("SIGHUP", reload),
+  onHandOver: (handOver) => void process.on("SIGUSR2", handOver),
 };
 
 // `fenliu log | head` closes stdout early: the command ends. A closed stderr must not end a server.

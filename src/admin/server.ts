@@ -30,6 +30,8 @@ export interface AdminSetup {
   /** The version of Fenliu, for the document. */
   readonly version: string;
   readonly limits?: AdminLimits;
+  /** The descriptor of a socket that listens at the endpoint already; absent or null = there is none. */
+  readonly descriptor?: number | null;
   /** The folder of the dashboard; where nothing is said, the one that the build makes. */
   readonly pageFolder?: string;
 }
@@ -37,6 +39,8 @@ export interface AdminSetup {
 export interface AdminServer {
   /** The address, with the port that the system chose; null = there is no API. */
   readonly bound: Endpoint | null;
+  /** The server behind `bound`; null = there is no API. */
+  readonly listener: Server | null;
   /** Stops accepting, ends streams, gives the other responses a moment, and closes. May be called again. */
   close(): Promise<void>;
 }
@@ -44,12 +48,12 @@ export interface AdminServer {
 /** @throws AdminError if the API must not or cannot be opened at the endpoint. */
 export async function openAdmin(setup: AdminSetup): Promise<AdminServer> {
   const { endpoint, options, control, clients, clock, report, version, limits = ADMIN_LIMITS, pageFolder } = setup;
-  if (endpoint === null) return { bound: null, close: () => Promise.resolve() };
+  if (endpoint === null) return { bound: null, listener: null, close: () => Promise.resolve() };
   const problems = adminProblems(endpoint, options());
   if (problems.length > 0) throw new AdminError(problems);
   const reportFault = (error: unknown) => report("a fault in Fenliu itself: please report it", { err: error });
   const listener = createServer(LISTENER);
-  const bound = await listen(listener, endpoint);
+  const bound = await listen(listener, endpoint, setup.descriptor ?? null);
   listener.maxConnections = limits.connections;
   let loading: Promise<LoadedApi> | null = null;
   const load = async (): Promise<LoadedApi> => {
@@ -76,6 +80,7 @@ export async function openAdmin(setup: AdminSetup): Promise<AdminServer> {
   let closed: Promise<void> | null = null;
   return {
     bound,
+    listener,
     close() {
       closed ??= closeApi(listener, loading, setup);
       return closed;
@@ -111,9 +116,10 @@ export class AdminError extends Error {
 }
 
 /** @returns the endpoint with the port that the system chose. */
-async function listen(listener: Server, { address, port }: Endpoint): Promise<Endpoint> {
+async function listen(listener: Server, { address, port }: Endpoint, fd: number | null): Promise<Endpoint> {
   try {
-    listener.listen({ host: address, port });
+    if (fd === null) listener.listen({ host: address, port });
+    else listener.listen({ fd });
     await once(listener, "listening");
   } catch (error) {
     const reason = explainBindError(error, { protocol: "tcp", port });

@@ -16,6 +16,7 @@ import { DdnsService } from "../ddns/update.ts";
 import { DeviceNames } from "../devices/device-names.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { SerialQueue } from "../lib/serial-queue.ts";
+import type { Inheritance, SharedSocket } from "../listen/inheritance.ts";
 import { type BoundEndpoints, type Listeners, openListeners } from "../listen/listeners.ts";
 import type { CertificateStatus } from "../listen/tls.ts";
 import type { ListenEvent, UdpMemory } from "../listen/types.ts";
@@ -48,6 +49,17 @@ import { listFetcher, logRefresh } from "./list-refresh.ts";
 /** Changes that wait or run: a reload may take seconds. */
 const MAX_WAITING_CHANGES = 32;
 
+/** The process whose place this one takes. */
+export interface Predecessor {
+  /** Its sockets, to be answered on at once. @throws Error where it says nothing. */
+  sockets(): Promise<Inheritance>;
+  /**
+   * Called when this process answers on the sockets too: the other one answers what it has, and ends.
+   * Resolves when the other one has left its files. @throws Error where it has to go on instead.
+   */
+  relieve(): Promise<void>;
+}
+
 /** A running server: its listeners, and the state that they answer from. */
 export class App implements Serving {
   /** Counts reloads. A caller that cannot read the configuration file, and so never calls `reload`, counts the failure here. */
@@ -76,6 +88,8 @@ export class App implements Serving {
   #administration: Administration | null = null;
   #pauses: readonly TimedPause[] = [];
   #closed: Promise<void> | null = null;
+  /** Another process has what is stored now, and is about to take the place of this one. */
+  #isHandingOver = false;
 
   private constructor(state: ServerState, dependencies: Dependencies) {
     const { clock, log } = dependencies;
@@ -103,12 +117,13 @@ export class App implements Serving {
 
   /**
    * Builds the state, then opens the listeners: the first query finds everything in place.
+   * @param predecessor null = there is none.
    * @throws ServerStateError, ListenError, AdminError
    */
-  static async start(config: Config, dependencies: Dependencies): Promise<App> {
+  static async start(config: Config, dependencies: Dependencies, predecessor: Predecessor | null = null): Promise<App> {
     const app = new App(await openState(config, dependencies, null), dependencies);
     try {
-      await app.#open(config);
+      await app.#open(config, predecessor);
       return app;
     } catch (error) {
       const logFailure = (failure: unknown) => dependencies.log.warn({ err: failure }, "what was opened could not be closed");
@@ -117,7 +132,7 @@ export class App implements Serving {
     }
   }
 
-  async #open(config: Config): Promise<void> {
+  async #open(config: Config, predecessor: Predecessor | null): Promise<void> {
     const { clock, log } = this.#dependencies;
     const { queries } = config.log;
     this.recorder.expect(config);
@@ -132,13 +147,18 @@ export class App implements Serving {
       update: async (update: AddressUpdate) => (this.#state.config.ddns.onDoh ? await this.ddns.update(update) : null),
     };
     const udp = config.listen.batch === "auto" ? { udp: this.#openReplies() } : {};
-    this.#listeners = await openListeners(config, handler, { clock, report, ...udp });
+    const inherited = (await predecessor?.sockets()) ?? null;
+    const sockets = inherited === null ? {} : { inherited };
+    this.#listeners = await openListeners(config, handler, { clock, report, ...udp, ...sockets });
+    // The store of the query log has one writer, and so has each file.
+    await predecessor?.relieve();
     this.#records = await RecordKeeping.open(queries, { recorder: this.recorder, clock, log });
     this.#versions.use(this.#state);
     this.#listRefresher = await this.#openListRefresher(this.#state);
     this.#router = await this.#openRouter(config);
     await this.#openNames(config);
-    this.#administration = await openAdministration(this, { clock, log, report: this.#report });
+    this.#administration = await openAdministration(this, { clock, log, report: this.#report, inherited });
+    inherited?.close();
   }
 
   #openReplies(): UdpMemory {
@@ -265,6 +285,7 @@ export class App implements Serving {
       throw new ServerStateError(["too many changes are under way: try again later"]);
     return await this.#changes.add(async () => {
       if (this.#closed !== null) throw new ServerStateError(["Fenliu is stopping: nothing is changed any more"]);
+      if (this.#isHandingOver) throw new ServerStateError(["a new process is taking over: try again in a moment"]);
       return await change();
     });
   }
@@ -397,6 +418,23 @@ export class App implements Serving {
       random: () => randomInt(2 ** 32) / 2 ** 32,
       report: (event) => logRefresh(event, log),
     });
+  }
+
+  /**
+   * Stores what the next process needs, and changes nothing from now on.
+   * @returns the sockets for it. It may close this server afterwards, or, where it fails, call `keepOn`.
+   */
+  async handOver(): Promise<readonly SharedSocket[]> {
+    await this.#change(async () => {
+      this.#isHandingOver = true;
+      for (const autosave of this.#state.shared.autosaves) await autosave.save();
+    });
+    return [...(await opened(this.#listeners).shareSockets()), ...this.administration.shareSockets()];
+  }
+
+  /** No other process takes over after all. */
+  keepOn(): void {
+    this.#isHandingOver = false;
   }
 
   /** Accepts no more queries, answers those under way, and closes everything. May be called again. */

@@ -31,6 +31,8 @@ export interface Terminal {
   untilStopped(): Promise<string>;
   /** Calls `run` at each SIGHUP. */
   onReload(run: () => void): void;
+  /** Calls `run` at each SIGUSR2. */
+  onHandOver(run: () => void): void;
 }
 
 /** Exit codes. */

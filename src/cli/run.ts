@@ -2,8 +2,8 @@
  * The command line: one file a command, which also says how the command is used. `main.ts` calls `run`.
  *
  * Read `invocation.ts` (options, exit codes, what a command is), then the file of a command. Several commands use `api-client.ts` (calls a running server),
- * `stored-log.ts` (reads the log of a server that does not run) and `record-table.ts` (records as lines). `serve.ts` has `greeting.ts` and
- * `supervisor.ts` (systemd), `service.ts` has `service-configuration.ts`, `shadow.ts` has `shadow-differences.ts`, and `demo.ts` has `demo-house.ts`,
+ * `stored-log.ts` (reads the log of a server that does not run) and `record-table.ts` (records as lines). `serve.ts` has `greeting.ts`,
+ * `supervisor.ts` (systemd) and `hand-over.ts` (to another process), `service.ts` has `service-configuration.ts`, `shadow.ts` has `shadow-differences.ts`, and `demo.ts` has `demo-house.ts`,
  * `demo-internet.ts` and `demo-certificate.ts`.
  */
 

@@ -12,6 +12,7 @@ import { type OperationsLog, operationsLog } from "../log/operations.ts";
 import { ServerStateError } from "../server/state.ts";
 import { trustSystemCertificates } from "../upstreams/dial.ts";
 import { greet } from "./greeting.ts";
+import { handOver, meetPredecessor } from "./hand-over.ts";
 import { type Command, configPath, EXIT, type Invocation, readConfig, refuseWords, type Terminal } from "./invocation.ts";
 import { Supervisor } from "./supervisor.ts";
 
@@ -22,7 +23,7 @@ export const serveCommand: Command = {
   run: serve,
 };
 
-/** Answers questions until a signal stops the process. SIGHUP reads the configuration again. */
+/** Answers questions until a signal stops the process. SIGHUP reads the configuration again; at SIGUSR2 another process takes over (`hand-over.ts`). */
 async function serve(invocation: Invocation, terminal: Terminal): Promise<number> {
   refuseWords(invocation);
   const path = configPath(invocation, terminal);
@@ -33,19 +34,27 @@ async function serve(invocation: Invocation, terminal: Terminal): Promise<number
   const supervisor = new Supervisor(process.env, (reason) => log.warn({ reason }, "systemd could not be told"));
   trustSystemCertificates();
   try {
-    const starting = App.start(config, { clock: systemClock, log, ca: null, resolvConf: "/etc/resolv.conf" });
+    const predecessor = meetPredecessor(supervisor, log);
+    const starting = App.start(config, { clock: systemClock, log, ca: null, resolvConf: "/etc/resolv.conf" }, predecessor);
     // SIGHUP ends a process that does not listen for it. A reload that is asked for during the start follows the start.
     terminal.onReload(oneAtATime(() => starting.then((started) => reload(started, path, { terminal, log }), ignore)));
     const app = await starting;
-    supervisor.noteReady();
+    if (predecessor === null) void supervisor.noteReady();
+    const relieved = new Promise<{ readonly left: () => void }>((resolve) => {
+      terminal.onHandOver(
+        oneAtATime(() => handOver({ app, supervisor, log }).then((next) => void (next !== null && resolve(next)))),
+      );
+    });
     // Answers leave much behind under load, and a small young generation would take a fifth of the processor's time. See start.mjs.
     setFlagsFromString("--semi-space-growth-factor=2");
     setTimeout(releaseMemoryOfStart, START_IS_OVER_MS).unref();
     if (terminal.interactive) await Promise.race([greet(app, path, terminal), stopped]);
     else log.info({ config: path ?? "defaults", ...boundTexts(app) }, "Fenliu is answering");
-    log.info({ signal: await stopped }, "stopping");
-    supervisor.close();
+    const end = await Promise.race([stopped, relieved]);
+    if (typeof end === "string") log.info({ signal: end }, "stopping");
+    void supervisor.close();
     await app.close();
+    if (typeof end !== "string") end.left();
     return EXIT.ok;
   } catch (error) {
     if (!(error instanceof ServerStateError) && !(error instanceof ListenError) && !(error instanceof AdminError)) throw error;

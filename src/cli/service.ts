@@ -60,6 +60,7 @@ const DATA_FOLDER = "/var/lib/fenliu";
 /** How long a server that has just started may take until it is ready. */
 const READY_TRIES = 20;
 const READY_PAUSE_MS = 500;
+const HAND_OVER_TRIES = 60;
 
 async function isReady(url: string): Promise<boolean> {
   for (let tries = 1; tries <= READY_TRIES; tries++) {
@@ -115,20 +116,40 @@ async function install(terminal: Terminal, host: ServiceHost): Promise<void> {
     terminal.out(`written: ${configPath}\n`);
   }
   if (readConfig(configPath, terminal) === null) throw new ServiceError(`nothing is changed: mend ${configPath} first`);
-  const unit = readFileSync(join(program, "deploy/fenliu.service"), "utf8");
-  writeFileSync(`${root}${UNIT}`, unit.replace("ExecStart=/opt/fenliu/bin/fenliu", `ExecStart=${commandOf(program)}`));
+  const shipped = readFileSync(join(program, "deploy/fenliu.service"), "utf8");
+  const unit = shipped.replace("ExecStart=/opt/fenliu/bin/fenliu", `ExecStart=${commandOf(program)}`);
+  const isSameUnit = existsSync(`${root}${UNIT}`) && readFileSync(`${root}${UNIT}`, "utf8") === unit;
+  writeFileSync(`${root}${UNIT}`, unit);
   terminal.out(`written: ${root}${UNIT}\n`);
   demand(host, "systemctl", "daemon-reload");
   demand(host, "systemctl", "enable", "fenliu");
-  // It returns when the service says that it answers.
-  const started = host.run("systemctl", "restart", "fenliu");
-  if (started.code !== 0) {
+  // What systemd gives a process holds from its start on, so another unit needs a restart, which returns when the service says that it answers.
+  const running = isSameUnit ? mainProcess(host) : 0;
+  const isStarted = running > 0 ? await handOver(host, running) : host.run("systemctl", "restart", "fenliu").code === 0;
+  if (!isStarted) {
     const { text } = host.run("journalctl", "-u", "fenliu", "-n", "20", "--no-pager", "-o", "cat");
     throw new ServiceError(`the service does not start:\n${text}`);
   }
   if (!(await host.answers(configPath, terminal)))
     throw new ServiceError("the service runs, but does not answer: `journalctl -u fenliu` says more");
   terminal.out("the service runs and answers; `systemctl reload fenliu` after a change of its configuration\n");
+}
+
+/** The process of the service; 0 = there is none. */
+function mainProcess(host: ServiceHost): number {
+  return Number(host.run("systemctl", "show", "--property=MainPID", "--value", "fenliu").text) || 0;
+}
+
+/** Has another process of the program that is installed now take the place of this one, without a lost question. @returns whether it has. */
+async function handOver(host: ServiceHost, pid: number): Promise<boolean> {
+  // The shell's own `kill`: a small system has no other.
+  if (host.run("/bin/sh", "-c", `kill -USR2 ${pid}`).code !== 0) return false;
+  for (let tries = 1; tries <= HAND_OVER_TRIES; tries++) {
+    const now = mainProcess(host);
+    if (now > 0 && now !== pid) return true;
+    await setTimeout(READY_PAUSE_MS);
+  }
+  return false;
 }
 
 /** How to run this program: by the launcher of an archive, else by the Node in use. */

@@ -59,11 +59,15 @@ let turnBegunMs: number | null = null;
 function runInTurn(timer: SystemTimer): void {
   if (turnBegunMs === null) {
     turnBegunMs = performance.now();
-    setImmediate(runPostponed);
+    setImmediate(nextTurn);
   }
   // What a timer begins runs before the next one does, and its time counts.
   if (postponed.length > 0 || performance.now() - turnBegunMs >= TURN_MS) postponed.push(timer);
   else timer.fire();
+}
+
+function nextTurn(): void {
+  void runPostponed();
 }
 
 async function runPostponed(): Promise<void> {
@@ -72,9 +76,9 @@ async function runPostponed(): Promise<void> {
   for (; next < postponed.length && performance.now() - turnBegunMs < TURN_MS; next++) {
     postponed[next]?.fire();
     // Lets what the timer begins run, so that its time counts too.
-    await null;
+    await Promise.resolve();
   }
   postponed = postponed.slice(next);
-  if (postponed.length > 0) setImmediate(runPostponed);
+  if (postponed.length > 0) setImmediate(nextTurn);
   else turnBegunMs = null;
 }

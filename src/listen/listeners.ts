@@ -6,7 +6,8 @@
  * `socket-self-test.ts` (a thread that repeats replies, on Linux); `tcp.ts` (accept, PROXY header) with `connection-table.ts` (all open connections), then what serves an
  * accepted connection: `tls.ts` (with `certificate.ts`), `dns-stream.ts` (DNS over TCP and TLS), `doh.ts` and `body.ts` (DoH of any HTTP version) under `http1.ts` (with `http1-connection.ts` and
  * `http1-request.ts`) and `http2-connection.ts`;
- * `http2/` is HTTP/2 itself, `session.ts` first. `client-address.ts` finds out who asks; `turns.ts` lets nobody hold the event loop.
+ * `http2/` is HTTP/2 itself, `session.ts` first. `client-address.ts` finds out who asks; `turns.ts` lets nobody hold the event loop;
+ * `inheritance.ts` is how another process goes on with the sockets.
  */
 import type { Socket } from "node:net";
 import { AddressSet, endpointText } from "../dns/address.ts";
@@ -20,6 +21,7 @@ import { DohService } from "./doh.ts";
 import { Http1Server } from "./http1.ts";
 import { PREFACE } from "./http2/frames.ts";
 import { Http2Connection } from "./http2-connection.ts";
+import type { Inheritance, Purpose, SharedSocket } from "./inheritance.ts";
 import { LISTEN_LIMITS, type ListenLimits } from "./limits.ts";
 import type { Endpoint, ListenOptions, TlsOptions } from "./options.ts";
 import { beginsLike, readStartWithin, StreamListener } from "./tcp.ts";
@@ -47,13 +49,15 @@ export interface Listeners {
   udpUnbatched(): string | null;
   /** null = no listener speaks TLS. */
   certificate(): CertificateStatus | null;
+  /** The sockets, for another process that takes the place of this one. Closing them afterwards leaves them open there. */
+  shareSockets(): Promise<readonly SharedSocket[]>;
   /** Takes no more questions, sends the pending answers for at most `graceMs`, then closes everything. May be called again. */
   close(graceMs?: number): Promise<void>;
 }
 
 export type BoundEndpoints = Readonly<Record<StreamKind, readonly Endpoint[]>>;
 
-type StreamKind = "dns" | "tls" | "https" | "http";
+type StreamKind = Exclude<Purpose, "udp" | "admin">;
 
 /** The parts of the configuration that the listeners read. */
 interface ListenersOptions {
@@ -68,6 +72,8 @@ export interface ListenersContext {
   readonly report?: (event: ListenEvent) => void;
   /** For a thread that answers UDP; absent = the main thread answers. */
   readonly udp?: UdpMemory;
+  /** The sockets of a process whose place is taken. Absent = there is none. */
+  readonly inherited?: Inheritance;
   readonly limits?: Partial<ListenLimits>;
 }
 
@@ -84,7 +90,7 @@ const FREE_PORT_TRIES = 16;
 export async function openListeners(
   options: ListenersOptions,
   handler: Handler,
-  { clock, report = () => {}, limits, udp }: ListenersContext,
+  { clock, report = () => {}, limits, udp, inherited }: ListenersContext,
 ): Promise<Listeners> {
   const counters: ListenCounters = { udpInFlight: 0, udpUnsent: 0, connections: 0, connectionsRefused: 0, connectionsEvicted: 0 };
   let unbatched: string | null = null;
@@ -96,6 +102,7 @@ export async function openListeners(
     counters,
     connections: new ConnectionTable(merged, counters, clock),
     turns: new Turns(),
+    inherited: inherited ?? null,
     report: (event) => {
       if (event.kind === "udpUnbatched") unbatched = event.reason;
       report(event);
@@ -114,6 +121,7 @@ export async function openListeners(
     counters,
     udpUnbatched: () => unbatched,
     certificate: () => opened.certificate(),
+    shareSockets: () => opened.shareSockets(),
     close(graceMs = GRACE_MS) {
       closing ??= closeAlive(opened, graceMs);
       return closing;
@@ -147,12 +155,16 @@ interface Closable {
   close(graceMs: number): Promise<void>;
 }
 
+interface Listener extends Closable {
+  shareSockets(): readonly SharedSocket[] | Promise<readonly SharedSocket[]>;
+}
+
 /** The listeners opened so far, and the problems with the others. */
 class OpenedListeners {
   readonly problems: string[] = [];
   readonly bound: Record<StreamKind, Endpoint[]> = { dns: [], tls: [], https: [], http: [] };
   readonly #services: ListenServices;
-  readonly #listeners: Closable[] = [];
+  readonly #listeners: Listener[] = [];
   /** Closed after the listeners, which use them to the end. */
   readonly #shared: Closable[] = [];
   #files: TlsFiles | null = null;
@@ -182,6 +194,12 @@ class OpenedListeners {
 
   certificate(): CertificateStatus | null {
     return this.#files?.status() ?? null;
+  }
+
+  async shareSockets(): Promise<readonly SharedSocket[]> {
+    const shared: SharedSocket[] = [];
+    for (const listener of this.#listeners) shared.push(...(await listener.shareSockets()));
+    return shared;
   }
 
   async close(graceMs: number): Promise<void> {
@@ -238,7 +256,7 @@ class OpenedListeners {
 
   async #tryStream(kind: StreamKind, endpoint: Endpoint, serve: ServeConnection): Promise<StreamListener | null> {
     try {
-      return await StreamListener.open(endpoint, serve, this.#services);
+      return await StreamListener.open({ purpose: kind, endpoint, serve }, this.#services);
     } catch (error) {
       this.problems.push(
         `${kind} ${endpointText(endpoint.address, endpoint.port)} (tcp): ${explainBindError(error, { protocol: "tcp", port: endpoint.port })}`,

@@ -25,6 +25,8 @@ const IPV6_RECVPKTINFO = 49;
 const MSG_DONTWAIT = 0x40;
 const MSG_WAITFORONE = 0x10000;
 const SHUT_RD = 0;
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
 const POLLIN = 1;
 
 /** How long a thread may be inside of a call: a quarter of what the main thread waits for a sign of life. In whole seconds. */
@@ -35,6 +37,7 @@ const SIGNATURES = {
   setsockopt: { return: "i32", arguments: ["i32", "i32", "i32", "u64", "u32"] },
   bind: { return: "i32", arguments: ["i32", "u64", "u32"] },
   getsockname: { return: "i32", arguments: ["i32", "u64", "u64"] },
+  fcntl: { return: "i32", arguments: ["i32", "i32", "i32"] },
   dup2: { return: "i32", arguments: ["i32", "i32"] },
   shutdown: { return: "i32", arguments: ["i32", "i32"] },
   poll: { return: "i32", arguments: ["u64", "u64", "i32"] },
@@ -118,6 +121,12 @@ export class SocketCalls {
       return null;
     }
     return { fd, port: ((name[2] ?? 0) << 8) | (name[3] ?? 0) };
+  }
+
+  /** Takes over a socket of another process, which had opened it as `openSocket` does. */
+  adoptSocket(socket: RawSocket): RawSocket {
+    this.#functions.fcntl(socket.fd, F_SETFD, FD_CLOEXEC);
+    return socket;
   }
 
   /** Puts a socket that nobody sends to in place of this one. A thread that still uses the number does no harm then. @returns whether it was done. */

@@ -5,10 +5,17 @@ import { canonicalAddress, endpointText } from "../dns/address.ts";
 import type { Clock } from "../lib/clock.ts";
 import { readStart, type StartDecision } from "../lib/stream-start.ts";
 import { addressOfSocket } from "./client-address.ts";
+import { descriptorOf, type Purpose, type SharedSocket } from "./inheritance.ts";
 import type { Endpoint } from "./options.ts";
 import type { Connection, ListenServices, Peer, ServeConnection } from "./types.ts";
 
 const BACKLOG = 1024;
+
+interface WantedListener {
+  readonly purpose: Purpose;
+  readonly endpoint: Endpoint;
+  readonly serve: ServeConnection;
+}
 
 /**
  * Accepts connections on one endpoint, within the limit, and makes sure that each one ends:
@@ -17,6 +24,7 @@ const BACKLOG = 1024;
  */
 export class StreamListener {
   readonly bound: Endpoint;
+  readonly #purpose: Purpose;
   readonly #services: ListenServices;
   readonly #server: Server;
   readonly #serve: ServeConnection;
@@ -26,21 +34,26 @@ export class StreamListener {
   #onEmpty: () => void = () => {};
 
   /** @throws the system's error when the endpoint cannot be bound. */
-  static async open(endpoint: Endpoint, serve: ServeConnection, services: ListenServices): Promise<StreamListener> {
+  static async open(wanted: WantedListener, services: ListenServices): Promise<StreamListener> {
+    const { purpose, endpoint } = wanted;
     const server = createServer({ allowHalfOpen: true, noDelay: true });
-    server.listen({ host: endpoint.address, port: endpoint.port, ipv6Only: endpoint.address.includes(":"), backlog: BACKLOG });
+    const fd = services.inherited?.takeDescriptor(purpose, endpoint) ?? null;
+    if (fd !== null) server.listen({ fd, backlog: BACKLOG });
+    else
+      server.listen({ host: endpoint.address, port: endpoint.port, ipv6Only: endpoint.address.includes(":"), backlog: BACKLOG });
     await once(server, "listening");
     const address = server.address();
     if (address === null || typeof address === "string") throw new Error("a server that listens on a port has a port");
-    return new StreamListener(server, { address: endpoint.address, port: address.port }, { serve, services });
+    return new StreamListener(server, { address: endpoint.address, port: address.port }, { ...wanted, services });
   }
 
   private constructor(
     server: Server,
     bound: Endpoint,
-    { serve, services }: { readonly serve: ServeConnection; readonly services: ListenServices },
+    { purpose, serve, services }: WantedListener & { readonly services: ListenServices },
   ) {
     this.bound = bound;
+    this.#purpose = purpose;
     this.#server = server;
     this.#serve = serve;
     this.#services = services;
@@ -48,6 +61,10 @@ export class StreamListener {
     // For example EMFILE at accept. The system tries again by itself.
     server.on("error", (error) => services.report({ kind: "socketError", where, reason: error.message }));
     server.on("connection", (socket) => void this.#accept(socket));
+  }
+
+  shareSockets(): readonly SharedSocket[] {
+    return [{ purpose: this.#purpose, bound: this.bound, socket: descriptorOf(this.#server) }];
   }
 
   /** Accepts no more, sends the pending answers for at most `graceMs`, then cuts the rest. */

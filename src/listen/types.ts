@@ -4,6 +4,7 @@ import type { AddressSet } from "../dns/address.ts";
 import type { Client } from "../lib/client.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { ConnectionTable } from "./connection-table.ts";
+import type { Inheritance } from "./inheritance.ts";
 import type { ListenLimits } from "./limits.ts";
 import type { Turns } from "./turns.ts";
 
@@ -97,6 +98,8 @@ export interface ListenServices {
   readonly counters: ListenCounters;
   readonly connections: ConnectionTable;
   readonly turns: Turns;
+  /** null = every socket is opened here. */
+  readonly inherited: Inheritance | null;
   /** Peers whose PROXY header is read. */
   readonly proxyPeers: AddressSet;
   /** Peers whose X-Forwarded-For is trusted. */

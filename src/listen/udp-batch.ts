@@ -6,6 +6,7 @@ import { systemClock } from "../lib/clock.ts";
 import { errorText } from "../lib/text.ts";
 import { nextEntry, QueryRing } from "../log/ring.ts";
 import { HEADER } from "../replies/layout.ts";
+import type { SharedSocket } from "./inheritance.ts";
 import type { Endpoint } from "./options.ts";
 import { type MessageBatch, type RawSocket, SocketCalls } from "./socket-calls.ts";
 import { selfTest } from "./socket-self-test.ts";
@@ -64,6 +65,8 @@ export class BatchedUdp {
   #inFlight = 0;
   #onIdle: () => void = () => {};
   #isReading = false;
+  /** Another process has the same sockets. */
+  #isShared = false;
   /** Instead of the thread. */
   #fallback: Promise<UdpListener[]> | null = null;
   #closing: Promise<void> | null = null;
@@ -88,11 +91,17 @@ export class BatchedUdp {
     const { address, port } = endpoint;
     const bytes = addressFromText(address);
     if (bytes === null) return false;
-    const raw = this.#calls.openSocket(
-      { address: bytes, port },
-      { tellsTarget: wildcardFamily(address) !== null, receiveBufferBytes: this.#services.limits.udpReceiveBufferBytes },
-    );
+    const { inherited, limits } = this.#services;
+    const fd = inherited?.takeDescriptor("udp", endpoint) ?? null;
+    const raw =
+      fd === null
+        ? this.#calls.openSocket(
+            { address: bytes, port },
+            { tellsTarget: wildcardFamily(address) !== null, receiveBufferBytes: limits.udpReceiveBufferBytes },
+          )
+        : this.#calls.adoptSocket({ fd, port });
     if (raw === null) return false;
+    this.#isShared ||= fd !== null;
     this.#sockets.push({ raw, endpoint: { address, port: raw.port } });
     return true;
   }
@@ -115,6 +124,13 @@ export class BatchedUdp {
     worker.on("exit", () => this.#giveUp("its thread came to its end"));
     this.#watch = setInterval(() => this.#look(), this.#watchMs);
     this.#watch.unref();
+  }
+
+  async shareSockets(): Promise<readonly SharedSocket[]> {
+    this.#isShared = true;
+    const fallback = await this.#fallback;
+    if (fallback !== null) return fallback.flatMap((listener) => listener.shareSockets());
+    return this.#sockets.map(({ raw, endpoint }) => ({ purpose: "udp", bound: endpoint, socket: raw.fd }));
   }
 
   /** Takes no more questions, sends the pending answers for at most `graceMs`, then closes all sockets. May be called again. */
@@ -149,7 +165,8 @@ export class BatchedUdp {
     this.#look();
     if (worker === null) return;
     Atomics.store(this.#header, HEADER.stop, 1);
-    for (const { raw } of this.#sockets) this.#calls.stopReceiving(raw.fd);
+    // It would end the reading of the other process too. The thread sees within a second that it is to stop; until then it answers.
+    if (!this.#isShared) for (const { raw } of this.#sockets) this.#calls.stopReceiving(raw.fd);
     const { promise: ended, resolve } = Promise.withResolvers<void>();
     worker.once("exit", resolve);
     const timer = setTimeout(() => {

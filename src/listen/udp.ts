@@ -4,6 +4,7 @@ import { networkInterfaces } from "node:os";
 import { endpointText } from "../dns/address.ts";
 import type { Timer } from "../lib/clock.ts";
 import { addressOfSocket } from "./client-address.ts";
+import type { SharedSocket } from "./inheritance.ts";
 import type { Endpoint } from "./options.ts";
 import type { HandlerReply, ListenServices } from "./types.ts";
 
@@ -36,7 +37,8 @@ export class UdpListener {
   /** @throws the system's error when the endpoint cannot be bound. A local address of a wildcard that cannot be bound is reported. */
   static async open(endpoint: Endpoint, services: ListenServices, readAddresses = localAddresses): Promise<UdpListener> {
     const isWildcard = wildcardFamily(endpoint.address) !== null;
-    const main = await bind(endpoint, isWildcard, services.limits.udpReceiveBufferBytes);
+    const main =
+      (await services.inherited?.takeUdp(endpoint)) ?? (await bind(endpoint, isWildcard, services.limits.udpReceiveBufferBytes));
     const listener = new UdpListener(main, endpoint.address, services, readAddresses);
     if (isWildcard) await listener.#reread();
     return listener;
@@ -53,6 +55,11 @@ export class UdpListener {
   /** The local addresses of a wildcard that have their own socket. */
   get localAddresses(): readonly string[] {
     return [...this.#local.keys()];
+  }
+
+  /** Those of the local addresses of a wildcard are opened anew: what waits in them when they are closed here is lost. */
+  shareSockets(): readonly SharedSocket[] {
+    return [{ purpose: "udp", bound: this.bound, socket: this.#main }];
   }
 
   /** Takes no more questions, sends the pending answers for at most `graceMs`, then closes all sockets. */

@@ -42,6 +42,11 @@ export class Autosave {
     else this.#log.debug({ file, restored }, `${name}: read`);
   }
 
+  /** Writes the file now: another process is about to read it. */
+  save(): Promise<void> {
+    return this.#save();
+  }
+
   /** Begins no further save, so that another `Autosave` can take over the file. Resolves when the last save has ended. */
   async stop(): Promise<void> {
     this.#stopped = true;

@@ -70,6 +70,24 @@ describe("service install", () => {
     expect(commands.filter((line) => line.startsWith("systemctl"))).toEqual([]);
   });
 
+  test("called again, lets another process take over from the one that runs, without a restart", async () => {
+    let pid = 100;
+    const run: ServiceHost["run"] = (...words) => {
+      commands.push(words.join(" "));
+      if (words.includes("kill -USR2 100")) pid = 200;
+      return { code: 0, text: words.includes("show") ? String(pid) : "0" };
+    };
+    const { call, root, commands } = machine({ run });
+    mkdirSync(join(root, "etc/fenliu"));
+    writeFileSync(join(root, "etc/fenliu/fenliu.yaml"), "");
+    expect(await call(["install"])).toMatchObject({ code: 0 });
+    expect(commands).toContain("systemctl restart fenliu");
+    commands.length = 0;
+    expect(await call(["install"])).toMatchObject({ code: 0, out: expect.stringContaining("the service runs and answers") });
+    expect(commands).toContain("/bin/sh -c kill -USR2 100");
+    expect(commands).not.toContain("systemctl restart fenliu");
+  });
+
   test("shows what the service said where it does not start", async () => {
     const { call, root } = machine({}, ["systemctl restart"]);
     mkdirSync(join(root, "etc/fenliu"));

@@ -33,6 +33,7 @@ export function testTerminal(where = directory()): TestTerminal {
     configDirectories: [where],
     untilStopped: () => stopped.promise,
     onReload: (reload) => void reloaders.push(reload),
+    onHandOver: () => {},
     takesReloads: () => reloaders.length > 0,
     stop: () => stopped.resolve("SIGTERM"),
     reload: () => {

@@ -74,6 +74,7 @@ const SERVICES: ListenServices = {
   counters,
   connections: new ConnectionTable(LISTEN_LIMITS, counters, clock),
   turns: new Turns(),
+  inherited: null,
   proxyPeers: AddressSet.of(),
   trustedProxies: AddressSet.of("192.0.2.1"),
   report: () => {},

@@ -134,7 +134,7 @@ async function connected<S extends Socket>(socket: S, event: string): Promise<S>
 }
 
 async function openDatagrams(port: number, localAddress: string): Promise<Way> {
-  const socket: DatagramSocket = createSocket("udp4");
+  const socket: DatagramSocket = createSocket({ type: "udp4", recvBufferSize: 4 << 20 });
   const waiting = new Waiting();
   socket.on("message", (reply) => waiting.give(new Uint8Array(reply)));
   socket.on("error", () => {});

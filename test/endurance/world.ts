@@ -56,7 +56,7 @@ if (process.env.LAG !== undefined) {
     workedMs = Math.max(workedMs, (now.user + now.system - last.user - last.system) / 1000);
     last = now;
   }, 1).unref();
-  process.on("SIGUSR2", () => {
+  process.on("SIGWINCH", () => {
     const round = (ms) => Math.round(ms * 10) / 10;
     writeFileSync(process.env.LAG, JSON.stringify({ mostMs: round(lag.max / 1e6), workedMs: round(workedMs) }));
     lag.reset();
@@ -70,6 +70,7 @@ export class World {
   readonly folder: string;
   readonly upstreams: Upstreams;
   readonly #preload: string;
+  readonly #programs: string;
   /** 0 = any. */
   #ports: Ports = { dns: 0, tls: 0, https: 0, http: 0 };
   #fenliu: FenliuProcess | null = null;
@@ -84,6 +85,9 @@ export class World {
   private constructor(folder: string, upstreams: Upstreams) {
     this.folder = folder;
     this.upstreams = upstreams;
+    this.#programs = join(folder, "bin");
+    mkdirSync(this.#programs);
+    writeFileSync(join(this.#programs, "systemd-notify"), "#!/bin/sh\n", { mode: 0o755 });
     this.#preload = join(folder, "clock.mjs");
     writeFileSync(this.#preload, CLOCK);
     mkdirSync(join(folder, "data"));
@@ -131,12 +135,39 @@ access: { rateLimit: { exempt: [private] } }
   /** Starts the server, and waits until it answers. */
   async startFenliu(): Promise<FenliuProcess> {
     const [node, ...args] = fenliuCommand(join(this.folder, "fenliu.yaml"));
-    const env = { CLOCK_SHIFT: join(this.folder, "shift"), LAG: this.#lagFile, FENLIU_NO_UPDATE: "1" };
+    const env = {
+      CLOCK_SHIFT: join(this.folder, "shift"),
+      LAG: this.#lagFile,
+      FENLIU_NO_UPDATE: "1",
+      // A service manager that hears everything.
+      NOTIFY_SOCKET: "/run/none",
+      PATH: `${this.#programs}:${process.env["PATH"]}`,
+    };
     const running = await start(node, ["--import", this.#preload, ...args], /Fenliu is answering/, { env, limitMs: 120_000 });
     const port = (kind: string) => Number(new RegExp(`"${kind}":"[^"]*?:(\\d+)[ "]`).exec(running.output())?.[1] ?? 0);
     const ports = { dns: port("dns"), dns6: 0, tls: port("tls"), https: port("https"), http: port("http"), admin: port("admin") };
     this.#fenliu = { ...running, ports };
     return this.#fenliu;
+  }
+
+  /** The process that answers. */
+  get pid(): number {
+    const pids = [...this.fenliu.output().matchAll(/"pid":(\d+),"msg":"the other process answers/g)].map(([, pid]) =>
+      Number(pid),
+    );
+    return pids.at(-1) ?? this.fenliu.child.pid ?? 0;
+  }
+
+  /** Has another process take the place of the server's, and waits until that one is ready and the first one has ended. */
+  async handOver(): Promise<void> {
+    const before = this.pid;
+    const { length } = this.fenliu.output();
+    process.kill(before, "SIGUSR2");
+    await eventually(async () => {
+      const said = this.fenliu.output().slice(length);
+      if (said.includes("no other process takes over")) throw new Error(said);
+      return said.includes("Fenliu is answering") && !existsSync(`/proc/${before}/fd/0`) ? true : null;
+    }, 60_000);
   }
 
   /** Starts the server again, on the ports that it has from now on at each start. */
@@ -198,9 +229,8 @@ access: { rateLimit: { exempt: [private] } }
 
   /** Memory in MiB and open handles of the process, as Linux tells them. */
   usage(): { readonly residentMiB: number; readonly handles: number } {
-    const { pid } = this.fenliu.child;
-    const pages = Number(readFileSync(`/proc/${pid}/statm`, "utf8").split(" ")[1]);
-    return { residentMiB: (pages * 4096) / 2 ** 20, handles: readdirSync(`/proc/${pid}/fd`).length };
+    const pages = Number(readFileSync(`/proc/${this.pid}/statm`, "utf8").split(" ")[1]);
+    return { residentMiB: (pages * 4096) / 2 ** 20, handles: readdirSync(`/proc/${this.pid}/fd`).length };
   }
 
   get #lagFile(): string {
@@ -213,7 +243,7 @@ access: { rateLimit: { exempt: [private] } }
    */
   async lag(): Promise<{ readonly mostMs: number; readonly workedMs: number }> {
     rmSync(this.#lagFile, { force: true });
-    this.fenliu.child.kill("SIGUSR2");
+    process.kill(this.pid, "SIGWINCH");
     return await eventually(async () => {
       const text = existsSync(this.#lagFile) ? readFileSync(this.#lagFile, "utf8") : "";
       return text.endsWith("}") ? JSON.parse(text) : null;
@@ -231,6 +261,7 @@ access: { rateLimit: { exempt: [private] } }
   }
 
   async close(): Promise<void> {
+    if (this.#fenliu !== null && this.pid !== this.#fenliu.child.pid) process.kill(this.pid, "SIGTERM");
     await this.#fenliu?.stop();
     await Promise.all(Object.values(this.upstreams).map((upstream) => upstream.close()));
     rmSync(this.folder, { recursive: true, force: true });

@@ -35,6 +35,7 @@ async function open({ handler = echo, address = "127.0.0.1", thread, watchMs = 1
     counters,
     connections: new ConnectionTable(LISTEN_LIMITS, counters, systemClock),
     turns: new Turns(),
+    inherited: null,
     proxyPeers: AddressSet.of(),
     trustedProxies: AddressSet.of(),
     report: (event: ListenEvent) => events.push(event),

@@ -30,6 +30,7 @@ function benchWith(handler: Handler = echo): Bench {
     counters,
     connections: new ConnectionTable(limits, counters, clock),
     turns: new Turns(),
+    inherited: null,
     proxyPeers: AddressSet.of(),
     trustedProxies: AddressSet.of(),
     report: (event: ListenEvent) => events.push(event),

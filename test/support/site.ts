@@ -256,6 +256,7 @@ export function openAsker(bound: Partial<BoundEndpoints>, transport: AskTranspor
     counters: NO_COUNTS,
     certificate: () => null,
     udpUnbatched: () => null,
+    shareSockets: async () => [],
     close: () => Promise.resolve(),
   };
   return kind.open(listeners);
