@@ -53,7 +53,8 @@ const UNREPEATED: KnownClient = { class: 0, place: -1 };
 
 /**
  * Decides which replies may be repeated, keeps their table true, and repeats those to queries over streams; the thread of UDP repeats the others. A reply
- * is published where it follows from one entry of the cache, the configuration and the class of the client alone; everything else is answered in full.
+ * is published where it follows from one entry of the cache, the configuration and the class of the client alone, for as long as a router that is told of
+ * answers has its addresses; everything else is answered in full.
  */
 export class RepeatedReplies implements ReplyPublisher {
   readonly table = new ReplyTable();

@@ -1,11 +1,12 @@
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { parseConfig } from "../../src/config/load.ts";
 import { addresses } from "../upstreams/messages.ts";
 import { type Asked, scriptedServer } from "../upstreams/scripted-server.ts";
 import { dig, kdig, soleData } from "./clients.ts";
 import { type FenliuProcess, makeCertificate, QUIET, startFenliu } from "./fenliu.ts";
-import { freePort, run, start } from "./processes.ts";
+import { freePort, projectRoot, run, start } from "./processes.ts";
 import { answersDns } from "./readiness.ts";
 import { adapted, blockAfter, typeOnOpenWrt } from "./recipes.ts";
 import { Scene } from "./scene.ts";
@@ -143,4 +144,16 @@ test("a profile for Apple devices is signed as the page says", async () => {
   ];
   const { status, stdout } = await run("openssl", check, { cwd: scene.folder });
   expect({ status, isProfile: stdout.includes("com.apple.dnsSettings.managed") }).toEqual({ status: 0, isProfile: true });
+});
+
+test("settings within the text are those of a configuration, in both languages", () => {
+  for (const file of ["docs/recipes.md", "docs/zh/recipes.md"]) {
+    const page = readFileSync(join(projectRoot, file), "utf8");
+    const settings = [...page.matchAll(/`((?:special|hosts|access): \{[^`]*\})`/g)].map(([, setting = ""]) => setting);
+    expect(settings).toHaveLength(2);
+    for (const setting of settings)
+      expect(parseConfig(`${setting}\nupstreams: { main: { servers: [192.0.2.1] } }`, null), setting).toMatchObject({
+        kind: "ok",
+      });
+  }
 });

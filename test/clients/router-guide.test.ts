@@ -129,7 +129,8 @@ describe.each(["routeros.md", "zh/routeros.md"])("docs/%s, followed from top to 
     expect(await typeOnHost()).toMatchObject([{ status: 0 }]);
     configure();
     expect(await typeOnHost()).toMatchObject([{ status: 0, stderr: "" }]);
-    fenliu = await scene.add(start(...serveCommand(scene.folder), /Fenliu is answering/));
+    // The lists that are shipped take their time on a busy machine.
+    fenliu = await scene.add(start(...serveCommand(scene.folder), /Fenliu is answering/, { limitMs: 90_000 }));
     expect(await typeOnHost()).toEqual([{ status: 0, stdout: "", stderr: "" }]);
     copyToRouter("fenliu.rsc");
     await typeOnRouter();
