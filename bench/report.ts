@@ -39,7 +39,7 @@ function headOf({ command, names, secondsEach, rounds, entrants }: ReportParts):
   ].join("\n");
 }
 
-const TITLES: Readonly<Record<Load["transport"], string>> = {
+export const TITLES: Readonly<Record<Load["transport"], string>> = {
   udp: "UDP",
   tcp: "TCP",
   dot: "DNS over TLS",
@@ -48,8 +48,12 @@ const TITLES: Readonly<Record<Load["transport"], string>> = {
   http1: "DoH (HTTP/1.1 over TLS)",
 };
 
-function titleOf({ transport, perSecond }: Load): string {
-  return `Cache hits over ${TITLES[transport]}, ${perSecond === null ? "at saturation" : `at ${perSecond} queries a second`}`;
+function titleOf(load: Load): string {
+  return `Cache hits over ${TITLES[load.transport]}, ${loadText(load)}`;
+}
+
+export function loadText({ perSecond }: Load): string {
+  return perSecond === null ? "at saturation" : `at ${perSecond} queries a second`;
 }
 
 function tableOf({ entrants, samples }: ReportParts, load: Load): string {

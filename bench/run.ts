@@ -1,7 +1,10 @@
 // `npm run bench`: cache hits of Fenliu beside its peers, on one machine, in one run. What the figures mean: docs/performance.md.
 
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { type Load, LoadGenerator, TRANSPORTS, type Transport } from "./load.ts";
+import { plotOf } from "./plot.ts";
 import { versionOf } from "./programs.ts";
 import { reportOf } from "./report.ts";
 import { measureRounds } from "./rounds.ts";
@@ -20,6 +23,7 @@ const USAGE = `npm run bench -- [--seconds 5] [--rounds 5] [--rate 5000] [--name
   --rate       queries a second of the loads besides saturation: one number or several, as 1000,5000,20000
   --names      how many names are asked for, all of them cached
   --only       servers: ${PEERS.map(({ name }) => name).join(", ")}
+  --svg        a folder for pictures of the processor time, one for each transport
   --peer       another server: 'NAME=COMMAND', with {port}, {upstream} and {folder} in the command; may be given again
   --floor      beside the servers an echo in C by the same system calls, over UDP and TCP: it needs a compiler
   --transport  ${TRANSPORTS.join(", ")}`;
@@ -42,6 +46,8 @@ interface Options {
   readonly names: number;
   readonly peers: readonly Peer[];
   readonly transports: readonly Transport[];
+  /** Where pictures are written; null = nowhere. */
+  readonly svg: string | null;
 }
 
 process.exitCode = await main(process.argv.slice(2));
@@ -68,7 +74,13 @@ async function main(args: readonly string[]): Promise<number> {
   if (samples === null) return 130;
   const { names, rounds, seconds: secondsEach } = options;
   const command = ["npm run bench", ...(args.length === 0 ? [] : ["--", ...args])].join(" ");
-  console.log(reportOf({ command, names, rounds, secondsEach, entrants, loads, samples }));
+  const report = { command, names, rounds, secondsEach, entrants, loads, samples };
+  console.log(reportOf(report));
+  if (options.svg !== null) {
+    mkdirSync(options.svg, { recursive: true });
+    for (const transport of options.transports)
+      writeFileSync(join(options.svg, `cpu-${transport}.svg`), plotOf(transport, report));
+  }
   return 0;
 }
 
@@ -115,6 +127,7 @@ function readOptions(args: readonly string[]): Options | null {
         rate: { type: "string", default: "5000" },
         names: { type: "string", default: "10000" },
         only: { type: "string", default: SERVERS.join() },
+        svg: { type: "string" },
         peer: { type: "string", multiple: true, default: [] },
         floor: { type: "boolean", default: false },
         transport: { type: "string", default: "udp,doh" },
@@ -132,7 +145,7 @@ function readOptions(args: readonly string[]): Options | null {
     const transports = TRANSPORTS.filter((each) => named.includes(each));
     if (found.length !== wanted.length || transports.length !== named.length) return null;
     if (!isCount(seconds) || !isCount(rounds) || !isCount(names) || !rates.every(isCount)) return null;
-    return { seconds, rounds, rates, names, peers, transports };
+    return { seconds, rounds, rates, names, peers, transports, svg: values.svg ?? null };
   } catch (error) {
     console.error(error instanceof Error ? error.message : String(error));
     return null;
