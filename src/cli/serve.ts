@@ -69,7 +69,7 @@ async function serve(invocation: Invocation, terminal: Terminal): Promise<number
 /** How long after the first answer a start leaves nothing more behind. */
 const START_IS_OVER_MS = 2000;
 
-/** What a start leaves behind, 8 MiB, would stay for good where little is asked: the runtime collects when it needs room. Some 30 ms. */
+/** What a start leaves behind, 8 MiB, would stay for good where little is asked: the runtime collects when it needs room. */
 function releaseMemoryOfStart(): void {
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as (options: { readonly type: "major"; readonly flavor: "last-resort" }) => void;
