@@ -1,21 +1,21 @@
 /**
- * `node bench/log/drain.ts [ROUNDS]`: what a repeated reply costs in each step, and its record in the query log, without sockets and threads: processor
+ * `node bench/drain.ts [ROUNDS]`: what a repeated reply costs in each step, and its record in the query log, without sockets and threads: processor
  * time, so that other programs disturb it little.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { EntryReader } from "../../src/log/entries.ts";
-import { ProblemTracker } from "../../src/log/problems.ts";
-import { ENTRY, FLAGS, QueryRing, RingWalk, SOURCES, TextTable } from "../../src/log/ring.ts";
-import type { Row } from "../../src/log/rows.ts";
-import { Store } from "../../src/log/store.ts";
-import { HEADER, SHAPE } from "../../src/replies/layout.ts";
-import { ReplyReader, threadBooks } from "../../src/replies/reader.ts";
-import { ReplyTable } from "../../src/replies/table.ts";
-import { nameOf } from "../../test/dns/zone.ts";
-import { queryWire } from "../../test/support/message.ts";
-import { zoneOf } from "../zone.ts";
+import { EntryReader } from "../src/log/entries.ts";
+import { ProblemTracker } from "../src/log/problems.ts";
+import { ENTRY, FLAGS, QueryRing, RingWalk, SOURCES, TextTable } from "../src/log/ring.ts";
+import type { Row } from "../src/log/rows.ts";
+import { Store } from "../src/log/store.ts";
+import { HEADER, SHAPE } from "../src/replies/layout.ts";
+import { ReplyReader, threadBooks } from "../src/replies/reader.ts";
+import { ReplyTable } from "../src/replies/table.ts";
+import { nameOf } from "../test/dns/zone.ts";
+import { queryWire } from "../test/support/message.ts";
+import { zoneOf } from "./zone.ts";
 
 const NAMES = 10_000;
 /** Between two drains, and at most in one transaction. */
