@@ -397,20 +397,24 @@ export interface Plan<Candidate> {
 /** What a strategy needs to know of a member. */
 interface Candidate {
   readonly healthy: boolean;
+  readonly isPaused: boolean;
   readonly latency: Pick<Latency, "smoothedMs" | "lastMs" | "measuredMs">;
   readonly server: Pick<ServerOptions, "weight">;
 }
 
 /**
- * Plans one question: healthy members first, as the strategy orders them, then unhealthy ones in the order of the file. Where no member is healthy
- * all are asked at once, so that a recovered member answers without delay.
+ * Plans one question: healthy members first, as the strategy orders them, then paused ones, then unhealthy ones, each in the order of the file. Where no
+ * member is healthy all are asked at once, so that a recovered member answers without delay.
  */
 export function planFor<Of extends Candidate>(strategy: Strategy, candidates: readonly Of[], random: () => number): Plan<Of> {
   const healthy = candidates.filter((candidate) => candidate.healthy);
   const unhealthy = candidates.filter((candidate) => !candidate.healthy);
   if (healthy.length === 0) return { order: unhealthy, together: unhealthy.length, measure: null };
-  const { order, together, measure } = planForHealthy(strategy, healthy, random);
-  return { order: [...order, ...unhealthy], together, measure };
+  const free = healthy.filter((candidate) => !candidate.isPaused);
+  const preferred = free.length > 0 ? free : healthy;
+  const paused = healthy.filter((candidate) => !preferred.includes(candidate));
+  const { order, together, measure } = planForHealthy(strategy, preferred, random);
+  return { order: [...order, ...paused, ...unhealthy], together, measure };
 }
 
 function planForHealthy<Of extends Candidate>(strategy: Strategy, healthy: readonly Of[], random: () => number): Plan<Of> {

@@ -15,6 +15,9 @@ import { type ExchangeOptions, type Upstream, UpstreamError, type UpstreamFailur
  */
 export const MAX_MEMBER_IN_FLIGHT = 2000;
 
+/** How long a member comes after the others once it has answered with an HTTP status alone: most of these say that it has too much to do (429, 503). */
+export const PAUSE_MS = 1000;
+
 /** One server of a group, with its health, its speed and its counters. */
 export class Member {
   readonly server: ServerOptions;
@@ -29,6 +32,7 @@ export class Member {
   #failures = 0;
   #lastFailure: LastFailure | null = null;
   #lastAddressQuestion: Question | null = null;
+  #pausedUntilMs = Number.NEGATIVE_INFINITY;
 
   constructor(server: ServerOptions, upstream: Upstream, { clock, onHealthChange }: MemberContext) {
     this.server = server;
@@ -47,6 +51,11 @@ export class Member {
 
   get healthy(): boolean {
     return this.health.healthy;
+  }
+
+  /** Whether it should be spared for now. It is healthy all the same, and is asked where no other is. */
+  get isPaused(): boolean {
+    return this.#clock.now() < this.#pausedUntilMs;
   }
 
   /** The last A or AAAA question that was sent; null before the first. */
@@ -71,6 +80,7 @@ export class Member {
       this.#failures += 1;
       this.#lastFailure = { reason, atWallMs: this.#clock.wallMs() };
     }
+    if (outcome.kind === "failed" && outcome.failure === "http") this.#pausedUntilMs = this.#clock.now() + PAUSE_MS;
     const symptom = symptomOf(outcome);
     if (symptom === "reply") this.health.noteReply("client");
     else if (symptom === "refused") this.health.noteRefusal();

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { HEDGES } from "../../../src/upstreams/dispatch.ts";
-import { answers, groupOptions, Site, silent } from "./scripted.ts";
+import { PAUSE_MS } from "../../../src/upstreams/member.ts";
+import { answers, fails, groupOptions, Site, silent } from "./scripted.ts";
 
 /** How often each server was asked since the last call. */
 function counts(site: Site): Record<string, number> {
@@ -62,5 +63,36 @@ describe("where the budget is used up", () => {
       ["a", "timeout"],
       ["b", null],
     ]);
+  });
+});
+
+describe("a member that answers with an HTTP status alone, such as 429", () => {
+  test.each(["failover", "fastest", "spread", "race"] as const)(
+    "is spared for a moment, and is not unhealthy (%s)",
+    async (strategy) => {
+      const site = new Site(groupOptions("g", { strategy }));
+      await site.ask();
+      site.behave({ a: fails("http", 1), b: answers(50), c: answers(60) });
+      site.takeAsked();
+      do await site.ask();
+      while (!site.takeAsked().includes("a"));
+      await site.askTimes(10);
+      expect(counts(site)["a"]).toBe(0);
+      expect(site.group.status().members.map(({ healthy }) => healthy)).toEqual([true, true, true]);
+      await site.clock.advance(PAUSE_MS);
+      site.behave({ a: answers(1) });
+      // Asks for a measurement.
+      site.random = () => 0.01;
+      for (let asked = 0; asked < 100 && site.server("a").asked.length === 0; asked++) await site.ask();
+      expect(counts(site)["a"]).toBe(1);
+    },
+  );
+
+  test("is asked all the same where every other one has failed, or is spared too", async () => {
+    const site = new Site(groupOptions("g"));
+    site.behave({ a: fails("http", 1), b: fails("http", 1), c: fails("http", 1) });
+    expect(await site.ask()).toMatchObject({ outcome: "exhausted" });
+    site.behave({ a: answers(10) });
+    expect(await site.ask()).toMatchObject({ outcome: "a", elapsedMs: 10 });
   });
 });

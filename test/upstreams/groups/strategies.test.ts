@@ -185,7 +185,13 @@ describe("failover", () => {
 const weights = fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 2, maxLength: 5 });
 
 function standing(label: number, weight: number) {
-  return { label, healthy: true, latency: { smoothedMs: null, lastMs: null, measuredMs: 0 }, server: { weight } };
+  return {
+    label,
+    healthy: true,
+    isPaused: false,
+    latency: { smoothedMs: null, lastMs: null, measuredMs: 0 },
+    server: { weight },
+  };
 }
 
 describe("spread", () => {
@@ -222,6 +228,7 @@ describe("spread", () => {
 test("for every strategy a plan has each candidate once, healthy ones first, and asks at least one", () => {
   const candidate = fc.record({
     healthy: fc.boolean(),
+    isPaused: fc.boolean(),
     latency: fc.record({
       smoothedMs: fc.option(fc.double({ min: 0, max: 5000, noNaN: true })),
       lastMs: fc.option(fc.double({ min: 0, max: 5000, noNaN: true })),
