@@ -265,6 +265,32 @@ describe("dnsmasq", () => {
     expect(away.told("changed")).toContain("names of lan, local, home.arpa and internal (nas.lan), of one label");
   });
 
+  test("a blocking address beats a server of the same domain, which beats `address=/x/`", async () => {
+    await expectDecisions(await dnsmasq("server=/ads.example/8.8.8.8\naddress=/ads.example/#\n"), {
+      "www.ads.example": "addresses",
+    });
+    const both = await dnsmasq("address=/asked.example/\nserver=/asked.example/8.8.8.8\n");
+    await expectDecisions(both, { "asked.example": "overseas" });
+  });
+
+  test("a family that a name lacks comes from an outer domain, unless a server is named in between", async () => {
+    const lines = [
+      "address=/house.example/10.1.2.3",
+      "address=/six.house.example/fd00::5",
+      "host-record=nas.house.example,fd00::6",
+    ];
+    const outcome = await dnsmasq(
+      [...lines, "server=/out.house.example/8.8.8.8", "host-record=x.out.house.example,fd00::7", ""].join("\n"),
+    );
+    await expectDecisions(outcome, {
+      "x.six.house.example AAAA": "addresses",
+      "x.six.house.example A": "addresses",
+      "nas.house.example A": "addresses",
+      "x.out.house.example AAAA": "addresses",
+      "x.out.house.example A": "overseas",
+    });
+  });
+
   test("the longest domain wins in any order (24), and `#` goes back to the default", async () => {
     const single = await dnsmasq("server=/google.com/8.8.8.8\nserver=//192.168.1.1\n");
     const router = (await decisions(single, { nas: "" }))["nas"] ?? "";

@@ -8,6 +8,7 @@ import { CLASS, typeNumber } from "../../src/dns/types.ts";
 import type { Finding } from "../../src/import/model.ts";
 import { operationsLog } from "../../src/log/operations.ts";
 import { typeFilter } from "../../src/rules/decider.ts";
+import type { Decision } from "../../src/rules/decision.ts";
 import { openPolicy } from "../../src/server/policy.ts";
 import { testTerminal } from "../cli/terminal.ts";
 import { directory } from "../support/files.ts";
@@ -57,10 +58,23 @@ export async function runImport(path: string, files: Files, ...options: readonly
 export type Outcome = Awaited<ReturnType<typeof runImport>>;
 
 /** The decision of the new file for `NAME [TYPE] [@CLIENT]` in one word: a group, `near|far`, or the kind of an answer. */
-export async function decide(
-  { config, error, findings }: Pick<Outcome, "config" | "error" | "findings">,
+export async function decide(outcome: Written, questions: readonly string[]): Promise<string[]> {
+  const decided = await decisionsFor(outcome, questions);
+  return decided.map((decision) => {
+    if (decision === null) return "nodata";
+    if (decision.kind === "forward") return decision.group;
+    if (decision.kind === "reply") return decision.answer.kind;
+    return decision.kind === "compare" ? `${decision.compare.near}|${decision.compare.far}` : decision.kind;
+  });
+}
+
+type Written = Pick<Outcome, "config" | "error" | "findings">;
+
+/** null = the type is switched off. */
+export async function decisionsFor(
+  { config, error, findings }: Written,
   questions: readonly string[],
-): Promise<string[]> {
+): Promise<readonly (Decision | null)[]> {
   if (config === null) throw new Error(`nothing was written: ${error?.message ?? JSON.stringify(findings)}`);
   const log = operationsLog("silent", () => undefined, false);
   const { decider } = await openPolicy(config, log, { cache: { read: async () => null } });
@@ -74,12 +88,9 @@ export async function decide(
     const isAddress = !("mac" in mac) && /[.:]/.test(client);
     const clientId = isAddress || "mac" in mac ? null : client;
     const asker = { address: isAddress ? client : "10.0.0.9", clientId, ...mac };
-    const decision = decider.decide({ name, type: typeNumber(type) ?? 0, class: CLASS.IN }, asker);
-    if (decision.kind !== "reply" && typeFilter(decision.context.settings.shaping, typeNumber(type) ?? 0) !== null)
-      return "nodata";
-    if (decision.kind === "forward") return decision.group;
-    if (decision.kind === "reply") return decision.answer.kind;
-    return decision.kind === "compare" ? `${decision.compare.near}|${decision.compare.far}` : decision.kind;
+    const number = typeNumber(type) ?? 0;
+    const decision = decider.decide({ name, type: number, class: CLASS.IN }, asker);
+    return decision.kind !== "reply" && typeFilter(decision.context.settings.shaping, number) !== null ? null : decision;
   });
 }
 

@@ -42,6 +42,9 @@ const QUIET =
 /** A file of this many lines that all name one server is a list. */
 const LIST_LINES = 200;
 
+/** Blocking lines that are told one by one: a file may have thousands. */
+const MAX_TOLD = 20;
+
 class Reader {
   readonly #file: string;
   readonly #findings: Findings;
@@ -172,7 +175,8 @@ class Reader {
   meaning(): Meaning {
     const place = { file: this.#file, line: 1 };
     const rest = this.#defaultOutcome(place);
-    const choices = [...this.#serverChoices(rest), ...this.#answerChoices()];
+    // Of lines for one domain those with an address come first, and those that say it does not exist come last.
+    const choices = [...this.#answerChoices("zero"), ...this.#serverChoices(rest), ...this.#answerChoices("nxdomain")];
     const rebinding = this.#texts("rebind-domain-ok").flatMap(({ value, place: at }): ModelRule[] => {
       const patterns = this.#domains(value.startsWith("/") ? value : `/${value}/`, at)?.patterns ?? [];
       return [modify(forNames(namesOf(patterns)), { rebinding: "allow" }, at)];
@@ -229,19 +233,20 @@ class Reader {
   }
 
   /** Addresses that block are answers of rules; others are hosts. */
-  #answerChoices(): Choices {
-    return (["zero", "nxdomain"] as const).flatMap((answer) => {
-      const found = [...this.#addresses].filter(([, { addresses }]) => answerOf(addresses) === answer);
-      const place = found[0]?.[1].place;
-      if (place === undefined) return [];
-      if (answer === "zero")
+  #answerChoices(answer: "zero" | "nxdomain"): Choices {
+    const found = [...this.#addresses].filter(([, { addresses }]) => answerOf(addresses) === answer);
+    const [first] = found;
+    if (first === undefined) return [];
+    if (answer === "zero")
+      for (const [, { place }] of found.slice(0, MAX_TOLD))
         this.#findings.add(
           "changed",
           place,
           "a blocked name is closed for every type; dnsmasq asked for types without an address",
         );
-      return [{ names: namesOf(found.map(([pattern]) => pattern)), outcome: answered(answer, place), place }];
-    });
+    return [
+      { names: namesOf(found.map(([pattern]) => pattern)), outcome: answered(answer, first[1].place), place: first[1].place },
+    ];
   }
 
   #outcome(servers: readonly { readonly value: string; readonly place: Place }[], place: Place): Outcome {
@@ -281,7 +286,7 @@ class Reader {
     const hosts: Host[] = [];
     for (const [pattern, { addresses, place }] of this.#addresses) {
       if (answerOf(addresses) !== "address" || hostName(pattern) === null) continue;
-      hosts.push(...hostsOf(pattern, { addresses, cname: null, others: "forward", place }));
+      hosts.push(...hostsOf(pattern, { addresses: this.#withOuter(pattern, addresses), cname: null, others: "forward", place }));
       // The longer name wins, also where it names a server.
       for (const [inner, { place: at }] of this.#servers)
         if (inner.endsWith(`.${pattern}`) && !this.#addresses.has(inner) && hostName(inner) !== null)
@@ -292,7 +297,7 @@ class Reader {
       const addresses = parts.filter((part) => isIP(part) !== 0);
       for (const part of parts)
         if (isIP(part) === 0 && hostName(part) !== null && !/^\d+$/.test(part) && addresses.length > 0)
-          hosts.push(hostWith(hostName(part) ?? part, addresses, place));
+          hosts.push(hostWith(hostName(part) ?? part, this.#withOuter(hostName(part) ?? part, addresses), place));
     }
     for (const { value, place } of this.#texts("cname")) {
       const names = value.split(",").map((part) => hostName(part.trim()));
@@ -308,6 +313,21 @@ class Reader {
         else hosts[known] = { ...host, addresses: [...(hosts[known]?.addresses ?? []), ...host.addresses] };
       }
     return hosts;
+  }
+
+  /** A family that a name lacks comes from the next longer domain with `address=`, unless a line says where the name is asked for. */
+  #withOuter(name: string, addresses: readonly string[]): readonly string[] {
+    const found = [...addresses];
+    const labels = name.split(".");
+    for (const [index] of labels.entries()) {
+      const domain = labels.slice(index).join(".");
+      const outer = this.#addresses.get(domain)?.addresses ?? [];
+      if (outer.length > 0 && answerOf(outer) !== "address") break;
+      const missing = [4, 6].filter((family) => !found.some((each) => isIP(each) === family));
+      found.push(...outer.filter((each) => missing.includes(isIP(each))));
+      if (this.#servers.has(domain)) break;
+    }
+    return found;
   }
 
   #settings(): Readonly<Record<string, unknown>> {
