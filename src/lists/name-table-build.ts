@@ -52,7 +52,7 @@ function* eachSlice(builder: TableBuilder, visit: (first: number, end: number) =
 }
 
 /** Bytes of names in one slice. A name of many labels has as many names above it, each of which is compared and perhaps copied. */
-const SLICE_NAME_BYTES = 32_768;
+const SLICE_NAME_BYTES = 4096;
 
 /** Three passes: measure each entry, give every bucket its room, put each entry into its bucket. */
 class TableBuilder {
@@ -206,7 +206,7 @@ class TableBuilder {
 }
 
 const PAGE_BYTES = 4096;
-const TOUCHED_BYTES = 256 * PAGE_BYTES;
+const TOUCHED_BYTES = 32 * PAGE_BYTES;
 
 /** Size of a record; `nameBytes` does not count the root label. */
 function recordBytes(nameBytes: number): number {

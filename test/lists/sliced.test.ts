@@ -47,9 +47,14 @@ const downloadedList = listOptions("list", "domains", {
 });
 
 describe("work in slices", () => {
-  test("lets the event loop turn between slices, and returns the same as without pauses", async () => {
+  test("lets the event loop turn between long slices, and returns the same as without pauses", async () => {
     function* work(): Sliced<string> {
-      for (let slice = 0; slice < 9; slice++) yield;
+      for (let slice = 0; slice < 9; slice++) {
+        // Longer than a turn may last.
+        const untilMs = performance.now() + 4;
+        while (performance.now() < untilMs);
+        yield;
+      }
       return "done";
     }
     expect(runSync(work())).toBe("done");
@@ -106,8 +111,8 @@ describe("while a large list is read", () => {
     // From memory: while a file is read the loop turns as it likes.
     const copies = { read: () => Promise.resolve({ bytes: text, sha256: "", fetchedWallMs: 0 }) };
     const loading = loadLists([downloadedList], copies);
-    const slices = text.length / SLICE_BYTES + (2 * COUNT) / SLICE_ENTRIES;
-    expect(await turnsDuring(loading)).toBeGreaterThan(slices / 2);
+    // Some milliseconds each, of a time that is much longer on every machine.
+    expect(await turnsDuring(loading)).toBeGreaterThan(20);
     const set = (await loading).domains("list");
     expect(set?.size).toBe(COUNT);
     const { work, builder } = readingOf(text);
