@@ -9,14 +9,18 @@ interface DialogProps {
   readonly onClose: (() => void) | null;
 }
 
-/** A modal dialog: the browser keeps the focus within, and gives it back. */
+/** A modal dialog: the browser keeps the focus within, and whoever opened it has the focus again when it is gone. */
 export function Dialog({ title, children, onClose }: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     const box = dialog.current;
     if (box === null || box.open) return;
+    const opener = document.activeElement;
     box.showModal();
-    return () => box.close();
+    return () => {
+      box.close();
+      if (opener instanceof HTMLElement) opener.focus();
+    };
   }, []);
   return (
     <dialog
