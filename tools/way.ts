@@ -2,7 +2,7 @@
  * `node tools/way.ts [hit|dohHit|miss|reload]`: prints which files and functions of `src/` a cache hit over UDP, one over DoH, a miss and an unchanged
  * reload run through, as V8's precise coverage of a real server tells it. Newcomers read along; whoever changes the way compares before and after.
  *
- * Each step is done five times, and after each the server rests for as long. A function counts if every one of the five ran it, in the main thread or in
+ * Each step is done five times, and after each the server rests for twice as long. A function counts if every one of the five ran it, in the main thread or in
  * the thread of UDP, and ran it more often than the rests did: what timers run, an idle server runs as well. The query log's threads and the
  * system below Node are not seen. `async` marks the functions of a way that a promise stands for: its layers.
  */
@@ -17,8 +17,8 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const REPEATS = 5;
-/** What timers run is not run equally often in times of equal length. */
-const MORE_THAN_IDLE = 1.5;
+/** What timers run is not run equally often in times of equal length, so that rests are longer than what they are compared with. */
+const REST_FACTOR = 2;
 /** A server that does not answer is given up. */
 const DEADLINE_MS = 120_000;
 /** How long what a reload leaves running may take to come to rest. */
@@ -121,14 +121,14 @@ async function trace(inspector: Inspector, walk: () => Promise<void>): Promise<r
     await walk();
     const durationMs = performance.now() - startedMs;
     runs.push(functionsOf(await inspector.take()));
-    await rest(durationMs);
+    await rest(REST_FACTOR * durationMs);
     idle.push(functionsOf(await inspector.take()));
   }
   const countIn = (times: readonly Map<string, RanFunction>[], key: string): number =>
     times.reduce((sum, ran) => sum + (ran.get(key)?.count ?? 0), 0);
   const [first = new Map<string, RanFunction>(), ...others] = runs;
   return [...first]
-    .filter(([key]) => others.every((ran) => ran.has(key)) && countIn(runs, key) > MORE_THAN_IDLE * countIn(idle, key))
+    .filter(([key]) => others.every((ran) => ran.has(key)) && countIn(runs, key) > countIn(idle, key))
     .map(([, ran]) => ran);
 }
 
