@@ -71,7 +71,7 @@ describe("serve and query", () => {
     ]) {
       const { code, out, err } = await queried("page.example", `@${server}`);
       expect({ code, err }).toEqual({ code: 0, err: "" });
-      expect(out).toMatch(/page\.example\. (100|99) IN A 192\.0\.2\.7/);
+      expect(out).toMatch(/page\.example\. (100|\d\d) IN A 192\.0\.2\.7/);
       expect(out).toContain(`over ${transport}: NOERROR in `);
     }
     expect(await queried("nowhere.example", "AAAA", `@127.0.0.1:${dns}`)).toMatchObject({
