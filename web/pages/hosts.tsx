@@ -41,8 +41,8 @@ export function Hosts() {
         items={found}
         keyOf={({ name }) => name}
         rowHeight={isPhone ? 64 : 40}
-        row={(host) => (
-          <button type="button" class="host row" onClick={() => setEdited(host)}>
+        row={(host, tabIndex) => (
+          <button type="button" class="host row" tabIndex={tabIndex} onClick={() => setEdited(host)}>
             <span class="mono host-name">
               <Line value={host.name} />
             </span>

@@ -50,7 +50,7 @@ export function Queries() {
           items={rows}
           keyOf={({ id }) => id}
           rowHeight={isPhone ? 64 : 32}
-          row={(record) => <Row record={record} at={at} sides={sides} />}
+          row={(record, tabIndex) => <Row record={record} at={at} sides={sides} tabIndex={tabIndex} />}
           onEnd={at.tail ? () => {} : search.more}
           foot={at.tail ? <TailFoot leftOut={tail.leftOut} count={rows.length} /> : <SearchFoot search={search} at={at} />}
         />
@@ -64,13 +64,14 @@ interface RowProps {
   readonly record: QueryRecord;
   readonly at: QueriesRoute;
   readonly sides: ReturnType<typeof sidesOf>;
+  readonly tabIndex: 0 | -1;
 }
 
-function Row({ record, at, sides }: RowProps) {
+function Row({ record, at, sides, tabIndex }: RowProps) {
   const { id, time, client, clientId, type, name, route: group, source, durationUs, rcode, answers } = record;
 
   return (
-    <a class={`row ${at.open === id ? "open" : ""}`} data-row={id} href={urlOf({ ...at, open: id })}>
+    <a class={`row ${at.open === id ? "open" : ""}`} data-row={id} href={urlOf({ ...at, open: id })} tabIndex={tabIndex}>
       <time dateTime={time}>{format.value.when(time, Date.now())}</time>
       <span class="row-client">
         <Line value={clientId ?? client} />

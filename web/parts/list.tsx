@@ -7,7 +7,8 @@ interface VirtualListProps<T> {
   readonly items: readonly T[];
   readonly keyOf: (item: T) => string | number;
   readonly rowHeight: number;
-  readonly row: (item: T, index: number) => ComponentChildren;
+  /** @param tabIndex for what in the row takes the focus: one row is in the order of Tab, and arrow keys walk to the others. */
+  readonly row: (item: T, tabIndex: 0 | -1) => ComponentChildren;
   /** Called when the end comes into sight. */
   readonly onEnd?: () => void;
   /** What stands below the last row. */
@@ -23,6 +24,8 @@ const MARGIN = 12;
 export function VirtualList<T>({ label, items, keyOf, rowHeight, row, onEnd, foot }: VirtualListProps<T>) {
   const frame = useRef<HTMLDivElement>(null);
   const [view, setView] = useState({ top: 0, height: 800 });
+  /** The row that had the focus last. */
+  const [current, setCurrent] = useState<string | number | null>(null);
   const first = items[0];
   const firstKey = first === undefined ? null : keyOf(first);
   const before = useRef({ firstKey, rowHeight });
@@ -52,6 +55,9 @@ export function VirtualList<T>({ label, items, keyOf, rowHeight, row, onEnd, foo
 
   const from = Math.max(0, Math.floor(view.top / rowHeight) - MARGIN);
   const to = Math.min(items.length, Math.ceil((view.top + view.height) / rowHeight) + MARGIN);
+  const drawn = items.slice(from, to);
+  const currentAt = drawn.findIndex((item) => keyOf(item) === current);
+  const tabbed = currentAt === -1 ? Math.min(Math.ceil(view.top / rowHeight), to - 1) : from + currentAt;
   const isEndNear = to === items.length && items.length > 0;
   useEffect(() => {
     if (isEndNear) onEnd?.();
@@ -59,15 +65,24 @@ export function VirtualList<T>({ label, items, keyOf, rowHeight, row, onEnd, foo
 
   return (
     <div class="list" ref={frame}>
-      <ol aria-label={label} style={{ height: `${items.length * rowHeight}px` }}>
-        {items.slice(from, to).map((item, index) => (
+      <ol
+        aria-label={label}
+        style={{ height: `${items.length * rowHeight}px` }}
+        onKeyDown={(event) => {
+          if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
+          event.preventDefault();
+          walkRows(event.key === "ArrowDown" ? 1 : -1);
+        }}
+      >
+        {drawn.map((item, index) => (
           <li
             key={keyOf(item)}
+            onFocusIn={() => setCurrent(keyOf(item))}
             aria-setsize={items.length}
             aria-posinset={from + index + 1}
             style={{ transform: `translateY(${(from + index) * rowHeight}px)`, height: `${rowHeight}px` }}
           >
-            {row(item, from + index)}
+            {row(item, from + index === tabbed ? 0 : -1)}
           </li>
         ))}
       </ol>
@@ -78,7 +93,7 @@ export function VirtualList<T>({ label, items, keyOf, rowHeight, row, onEnd, foo
 
 /** Moves the focus along the rows that are drawn, from the one that has it or is open: `j` and `k`, as arrow keys do. */
 export function walkRows(step: 1 | -1): void {
-  const rows = [...document.querySelectorAll<HTMLElement>(".list a.row")];
+  const rows = [...document.querySelectorAll<HTMLElement>(".list .row")];
   const focused = rows.indexOf(document.activeElement as HTMLElement);
   const at = focused === -1 ? rows.findIndex((row) => row.classList.contains("open")) : focused;
   const next = rows[at === -1 ? 0 : at + step];
