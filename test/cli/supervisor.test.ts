@@ -24,13 +24,14 @@ test("systemd is told when the server answers, and three times in the time of it
     (reason) => failures.push(reason),
     clock,
   );
-  supervisor.noteReady();
+  const isHeard = supervisor.noteReady();
   const line = (state: string) => `/run/n --pid=${process.pid} ${state}`;
   await expect.poll(told).toEqual([line("READY=1")]);
+  expect(await isHeard).toBe(true);
   await clock.advance(19_000);
   await clock.advance(1000);
   await expect.poll(told).toEqual([line("READY=1"), line("WATCHDOG=1")]);
-  supervisor.close();
+  await supervisor.close();
   await clock.advance(60_000);
   expect(told()).toHaveLength(2);
   expect(failures).toEqual([]);
@@ -39,8 +40,9 @@ test("systemd is told when the server answers, and three times in the time of it
 test("without a supervisor nothing is told, and one that cannot be told is reported", async () => {
   const { PATH, told } = recorder();
   const failures: string[] = [];
-  new Supervisor({ PATH }, (reason) => failures.push(reason)).noteReady();
-  new Supervisor({ PATH: "/nowhere", NOTIFY_SOCKET: "/run/n" }, (reason) => failures.push(reason)).noteReady();
-  await expect.poll(() => failures).toEqual([expect.stringContaining("ENOENT")]);
+  const onFailure = (reason: string) => failures.push(reason);
+  expect(await new Supervisor({ PATH }, onFailure).noteReady()).toBe(false);
+  expect(await new Supervisor({ PATH: "/nowhere", NOTIFY_SOCKET: "/run/n" }, onFailure).noteReady()).toBe(false);
+  expect(failures).toEqual([expect.stringContaining("ENOENT")]);
   expect(told()).toEqual([""]);
 });
