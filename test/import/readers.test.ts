@@ -307,6 +307,22 @@ describe("dnsmasq", () => {
     expect([google, fonts, maps].map((group) => groups[group ?? ""])).toEqual([["8.8.8.8"], ["119.29.29.29"], ["223.5.5.5"]]);
   });
 
+  test("a longer name that is blocked, or goes to a server, is taken out of the addresses of a shorter one", async () => {
+    const outcome = await dnsmasq(
+      "address=/a.example/10.1.2.3\naddress=/gone.a.example/\naddress=/ads.a.example/#\naddress=/own.gone.a.example/10.1.2.4\naddress=/out.a.example/\nserver=/out.a.example/8.8.8.8\n",
+    );
+    await expectDecisions(outcome, {
+      "a.example": "addresses",
+      "x.a.example": "addresses",
+      "gone.a.example": "nodata",
+      "x.gone.a.example": "nxdomain",
+      "x.ads.a.example": "addresses",
+      "x.own.gone.a.example": "addresses",
+      "x.out.a.example": "overseas",
+    });
+    expect(outcome.text).toContain('"*.ads.a.example": { forward: true }');
+  });
+
   test("addresses: zeros close, nothing is NXDOMAIN, others are hosts with what is below (17, 18, 19)", async () => {
     const outcome = await dnsmasq(
       "address=/ads.example/0.0.0.0\nserver=/ok.ads.example/8.8.8.8\naddress=/gone.example/\nlocal=/home.example/\naddress=/nas.example/10.0.0.5\nserver=/out.nas.example/8.8.8.8\n",

@@ -287,11 +287,8 @@ class Reader {
     for (const [pattern, { addresses, place }] of this.#addresses) {
       if (answerOf(addresses) !== "address" || hostName(pattern) === null) continue;
       hosts.push(...hostsOf(pattern, { addresses: this.#withOuter(pattern, addresses), cname: null, others: "forward", place }));
-      // The longer name wins, also where it names a server.
-      for (const [inner, { place: at }] of this.#servers)
-        if (inner.endsWith(`.${pattern}`) && !this.#addresses.has(inner) && hostName(inner) !== null)
-          hosts.push(...excepted(inner, at));
     }
+    hosts.push(...this.#exceptions());
     for (const { value, place } of this.#texts("host-record")) {
       const parts = value.split(",").map((part) => part.trim());
       const addresses = parts.filter((part) => isIP(part) !== 0);
@@ -313,6 +310,29 @@ class Reader {
         else hosts[known] = { ...host, addresses: [...(hosts[known]?.addresses ?? []), ...host.addresses] };
       }
     return hosts;
+  }
+
+  /**
+   * Hosts come before rules, and in dnsmasq the longest name wins: a name that a server or a block is written for is taken out of the wildcard of a
+   * shorter name, so that its rule decides. A name with `::` alone stays in it: the address of the shorter name is what dnsmasq answers for A.
+   */
+  #exceptions(): readonly Host[] {
+    const inner = new Map<string, { readonly place: Place }>([...this.#addresses, ...this.#servers]);
+    return [...inner].flatMap(([pattern, { place }]) => {
+      const own = this.#addresses.get(pattern);
+      const kind = own === undefined ? null : answerOf(own.addresses);
+      const isRuled = this.#servers.has(pattern) || kind === "nxdomain" || kind === "zero";
+      if (!isRuled || kind === "address" || hostName(pattern) === null || !this.#isBelowHost(pattern)) return [];
+      return excepted(pattern, place);
+    });
+  }
+
+  #isBelowHost(name: string): boolean {
+    const labels = name.split(".");
+    return labels.some((_, index) => {
+      const outer = index === 0 ? undefined : this.#addresses.get(labels.slice(index).join("."));
+      return outer !== undefined && answerOf(outer.addresses) === "address";
+    });
   }
 
   /** A family that a name lacks comes from the next longer domain with `address=`, unless a line says where the name is asked for. */
