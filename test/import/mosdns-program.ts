@@ -43,7 +43,7 @@ type Exec =
   | { readonly kind: "call"; readonly mode: "$" | "jump " | "goto "; readonly to: number }
   | { readonly kind: "fallback"; readonly first: number; readonly second: number };
 
-interface Rule {
+export interface Rule {
   readonly matches: readonly Match[];
   readonly exec: Exec;
 }

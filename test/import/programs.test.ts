@@ -21,6 +21,7 @@ import {
   program,
   type Question,
   question,
+  type Rule,
   runProgram,
   writeProgram,
 } from "./mosdns-program.ts";
@@ -139,4 +140,24 @@ test("what is imported of a random configuration asks whom mosdns asks, or the r
   );
   expect(imported).toBeGreaterThan(runs(1600) / 4);
   expect(same).toBeGreaterThan(all / 2);
+});
+
+test("the report tells that a later step answers names for which a fallback failed, because both of its branches dropped the answer", async () => {
+  const drop: Rule = { matches: [{ negated: false, kind: "resp_ip", set: "home" }], exec: { kind: "drop_resp" } };
+  const kindsAfter = async (branch: readonly Rule[], last: Group) => {
+    const fallback: Rule = { matches: [], exec: { kind: "fallback", first: 1, second: 1 } };
+    const sequences: Program = [[fallback, { matches: [], exec: { kind: "forward", group: last } }], branch];
+    const { text, lines } = writeProgram(sequences, SERVERS, "127.0.0.1:5353");
+    const result = await importProgram(
+      directory(),
+      text.replaceAll(SERVERS.near, "223.5.5.5").replaceAll(SERVERS.far, "8.8.8.8"),
+    );
+    return toldOf(result?.findings ?? [], new Set(lines.get(fallback)))
+      .filter(({ what }) => what.includes("both branches drop"))
+      .map(({ kind }) => kind);
+  };
+  const near: Rule = { matches: [], exec: { kind: "forward", group: "near" } };
+  expect(await kindsAfter([near, drop], "near")).toEqual(["changed"]);
+  expect(await kindsAfter([near, drop], "far")).toEqual(["leak"]);
+  expect(await kindsAfter([near], "far")).toEqual([]);
 });

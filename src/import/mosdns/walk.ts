@@ -1,6 +1,7 @@
 import { rangeFromText } from "../../dns/address.ts";
 import { unreachable } from "../../lib/unreachable.ts";
 import { networksSet } from "../lists.ts";
+import { asksOf } from "../lower.ts";
 import {
   ANYTHING,
   decide,
@@ -19,6 +20,8 @@ import {
   type Place,
   type RuleCondition,
 } from "../model.ts";
+import { sideOfAll } from "../servers.ts";
+import { canBeNothing, joinFallback, limitTtls, sizeOf, unknownIn } from "./outcome.ts";
 import type { Atom, Step, Steps, Test } from "./steps.ts";
 
 /**
@@ -61,6 +64,8 @@ interface Path {
   readonly prefer: Modifiers;
   /** The step that may have answered from a table of hosts. */
   readonly fromHosts: Place | null;
+  /** A fallback before this step that may have ended the whole run, because both of its branches can come to no answer. */
+  readonly mayHaveFailed: Outcome | null;
 }
 
 const START: Path = {
@@ -74,6 +79,7 @@ const START: Path = {
   ecs: null,
   prefer: {},
   fromHosts: null,
+  mayHaveFailed: null,
 };
 
 interface Leaf {
@@ -196,6 +202,7 @@ class Walker {
         break;
       case "forward":
         this.#reportOverwritten(path, `\`${step.tag}\``, place);
+        this.#reportAfterFailure(path, step);
         if ("why" in step.group) {
           this.#emit(path, { kind: "unknown", why: step.group.why, place }, place);
           return;
@@ -204,6 +211,7 @@ class Walker {
         return;
       case "answer":
         this.#reportOverwritten(path, `\`${step.answer}\``, place);
+        this.#reportAfterFailure(path, step);
         next(answered(path, { kind: "answer", answer: step.answer, place }));
         return;
       case "addresses":
@@ -229,7 +237,7 @@ class Walker {
         next({ ...path, prefer: { ...path.prefer, ...step.modifiers } });
         break;
       case "ttl":
-        next(path.answer === null ? path : { ...path, answer: withTtl(path.answer, step.ttl) });
+        next(path.answer === null ? path : { ...path, answer: limitTtls(path.answer, step.ttl) });
         return;
       case "hosts":
         this.#hosts(step, path, next);
@@ -275,8 +283,27 @@ class Walker {
         // Without an answer of either the whole run fails.
         if (sizeOf(outcome) > MAX_OUTCOME) throw tooMany(place);
         if (unknown !== null || outcome.kind === "nothing") this.#emit(joined, unknown ?? outcome, place);
-        else next(answered(joined, outcome));
+        else {
+          const mayHaveFailed = canBeNothing(outcome) ? { ...outcome, place } : path.mayHaveFailed;
+          next({ ...answered(joined, outcome), mayHaveFailed });
+        }
       }
+  }
+
+  /**
+   * mosdns ends the whole run where a fallback has no answer of either branch. Whether it has one can depend on the answers of servers, which no rule
+   * can ask about before it goes on to another step: the rule goes on for every name. Names that the side of the step did not see before are a leak.
+   */
+  #reportAfterFailure({ mayHaveFailed }: Path, step: Extract<Step, { kind: "forward" | "answer" }>): void {
+    if (mayHaveFailed === null) return;
+    const by = step.kind === "forward" ? step.tag : step.answer;
+    const sides = asksOf(mayHaveFailed).map(({ group }) => sideOfAll(group.servers));
+    const isNew = step.kind === "forward" && !("why" in step.group) && !sides.includes(sideOfAll(step.group.servers));
+    this.#findings.add(
+      isNew ? "leak" : "changed",
+      mayHaveFailed.place,
+      `mosdns failed for names whose answer both branches drop, and ran no later step: here \`${by}\` (line ${step.place.line}) answers them too`,
+    );
   }
 
   #reportOverwritten({ answer, judged, fromHosts }: Path, by: string, place: Place): void {
@@ -423,20 +450,6 @@ class Walker {
 
 function tooMany(place: Place): ImportError {
   return new ImportError(place, "the sequences call each other in a circle, or part into more ways than can be followed");
-}
-
-const sizes = new WeakMap<Outcome, number>();
-
-/** Asks and tests of an outcome, those of shared branches each time: it is written out where outcomes are compared. */
-function sizeOf(outcome: Outcome): number {
-  const known = sizes.get(outcome);
-  if (known !== undefined) return known;
-  const parts = Object.values(outcome).filter(
-    (part): part is Outcome => typeof part === "object" && part !== null && "kind" in part,
-  );
-  const size = parts.reduce((sum, part) => sum + sizeOf(part), 1);
-  sizes.set(outcome, size);
-  return size;
 }
 
 interface Ways {
@@ -618,59 +631,4 @@ function joinPaths(base: Path, one: Path, other: Path, place: Place): Path | nul
 /** Where the types of a path are left open, those that others have taken come before it. */
 function conditionOf({ condition }: Path): RuleCondition {
   return condition.types === null ? condition : { ...condition, types: [...condition.types].sort((a, b) => a - b) };
-}
-
-function joinFallback(
-  first: Outcome,
-  second: Outcome,
-  { afterMs, place }: { readonly afterMs: number | null; readonly place: Place },
-): Outcome {
-  if (first.kind === "unknown" || second.kind === "nothing" || first.kind === "answer") return first;
-  if (second.kind === "unknown" || first.kind === "nothing") return second;
-  return { kind: "fallback", first, second, afterMs, place };
-}
-
-/** A part of an outcome that is not known; null = there is none. */
-function unknownIn(outcome: Outcome): Outcome | null {
-  switch (outcome.kind) {
-    case "unknown":
-      return outcome;
-    case "judge":
-      return unknownIn(outcome.of) ?? unknownIn(outcome.yes) ?? unknownIn(outcome.no);
-    case "fallback":
-      return unknownIn(outcome.first) ?? unknownIn(outcome.second);
-    case "replace":
-      return unknownIn(outcome.of);
-    case "ask":
-    case "answer":
-    case "nothing":
-      return null;
-    default:
-      return unreachable(outcome);
-  }
-}
-
-/** The same with a TTL on every answer of a group; what is equal stays equal. */
-function withTtl(outcome: Outcome, ttl: NonNullable<Modifiers["ttl"]>): Outcome {
-  switch (outcome.kind) {
-    case "ask":
-      return { ...outcome, modifiers: { ...outcome.modifiers, ttl } };
-    case "judge":
-      return {
-        ...outcome,
-        of: withTtl(outcome.of, ttl),
-        yes: withTtl(outcome.yes, ttl),
-        no: withTtl(outcome.no, ttl),
-      };
-    case "fallback":
-      return { ...outcome, first: withTtl(outcome.first, ttl), second: withTtl(outcome.second, ttl) };
-    case "replace":
-      return { ...outcome, of: withTtl(outcome.of, ttl) };
-    case "answer":
-    case "nothing":
-    case "unknown":
-      return outcome;
-    default:
-      return unreachable(outcome);
-  }
 }
