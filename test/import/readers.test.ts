@@ -323,6 +323,20 @@ describe("dnsmasq", () => {
     expect(outcome.text).toContain('"*.ads.a.example": { forward: true }');
   });
 
+  test("a line without an address beside one with an address closes the other types, also against a shorter name", async () => {
+    const outcome = await dnsmasq(
+      "address=/a.example/fd00::1\naddress=/both.a.example/\naddress=/both.a.example/10.1.2.3\naddress=/zero.example/#\naddress=/zero.example/10.1.2.3\n",
+    );
+    expect(outcome.error).toBeNull();
+    expect(outcome.text).toContain("both.a.example: 10.1.2.3\n");
+    await expectDecisions(outcome, {
+      "both.a.example A": "addresses",
+      "both.a.example AAAA": "nodata",
+      "x.both.a.example TXT": "nodata",
+      "x.zero.example A": "addresses",
+    });
+  });
+
   test("addresses: zeros close, nothing is NXDOMAIN, others are hosts with what is below (17, 18, 19)", async () => {
     const outcome = await dnsmasq(
       "address=/ads.example/0.0.0.0\nserver=/ok.ads.example/8.8.8.8\naddress=/gone.example/\nlocal=/home.example/\naddress=/nas.example/10.0.0.5\nserver=/out.nas.example/8.8.8.8\n",

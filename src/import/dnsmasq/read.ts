@@ -286,7 +286,9 @@ class Reader {
     const hosts: Host[] = [];
     for (const [pattern, { addresses, place }] of this.#addresses) {
       if (answerOf(addresses) !== "address" || hostName(pattern) === null) continue;
-      hosts.push(...hostsOf(pattern, { addresses: this.#withOuter(pattern, addresses), cname: null, others: "forward", place }));
+      // A line without an address closes the types that no other line of the domain has an answer for.
+      const others = addresses.includes("") && !this.#servers.has(pattern) ? "nodata" : "forward";
+      hosts.push(...hostsOf(pattern, { addresses: this.#withOuter(pattern, addresses), cname: null, others, place }));
     }
     hosts.push(...this.#exceptions());
     for (const { value, place } of this.#texts("host-record")) {
@@ -337,15 +339,15 @@ class Reader {
 
   /** A family that a name lacks comes from the next longer domain with `address=`, unless a line says where the name is asked for. */
   #withOuter(name: string, addresses: readonly string[]): readonly string[] {
-    const found = [...addresses];
+    const found = [...literals(addresses)];
     const labels = name.split(".");
     for (const [index] of labels.entries()) {
       const domain = labels.slice(index).join(".");
       const outer = this.#addresses.get(domain)?.addresses ?? [];
       if (outer.length > 0 && answerOf(outer) !== "address") break;
       const missing = [4, 6].filter((family) => !found.some((each) => isIP(each) === family));
-      found.push(...outer.filter((each) => missing.includes(isIP(each))));
-      if (this.#servers.has(domain)) break;
+      found.push(...literals(outer).filter((each) => missing.includes(isIP(each))));
+      if (this.#servers.has(domain) || outer.includes("")) break;
     }
     return found;
   }
@@ -388,6 +390,11 @@ class Reader {
     for (const { value, place } of this.#texts("rev-server"))
       this.#findings.add("blank", place, `\`rev-server=${value}\`: write a rule for the reverse zone`);
   }
+}
+
+/** The addresses that lines of one domain stand for: `#` is both zeros, and a line without an address has none. */
+function literals(addresses: readonly string[]): readonly string[] {
+  return addresses.flatMap((each) => (each === "" ? [] : each === "#" ? ["0.0.0.0", "::"] : [each]));
 }
 
 function answerOf(addresses: readonly string[]): "zero" | "nxdomain" | "no-ipv6" | "address" {
