@@ -113,8 +113,10 @@ export class QueryLog {
     return this.#writer.problemRevision;
   }
 
-  /** Every version of configuration and lists that a record in the store bears. */
+  /** Every version of configuration and lists that a record bears. @throws ReadError while records wait to be stored: who drops versions must not miss theirs. */
   async versions(): Promise<readonly string[]> {
+    if (this.#reader !== null && !(await this.#writer.flush(FLUSH_MS)))
+      throw new ReadError("slow", "records still wait to be stored");
     return (await this.#upToDate()).versions();
   }
 

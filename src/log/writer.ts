@@ -117,8 +117,8 @@ export class Writer {
     await opened;
   }
 
-  /** Resolves when what was written is stored, or cannot be now, or took longer than that. */
-  async flush(deadlineMs: number): Promise<void> {
+  /** Resolves when what was written is stored, or cannot be now, or took longer than that. @returns whether it is stored. */
+  async flush(deadlineMs: number): Promise<boolean> {
     const { clock, feed } = this.#surroundings;
     const endMs = clock.now() + deadlineMs;
     const target = feed.written;
@@ -126,6 +126,7 @@ export class Writer {
       this.#commitNow();
       await this.#within(this.#progress.promise, endMs - clock.now());
     }
+    return this.#retry === null && feed.settled >= target;
   }
 
   /** The file was found damaged by somebody who reads it: a new one is begun. */

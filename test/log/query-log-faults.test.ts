@@ -133,10 +133,13 @@ describe("a store that cannot be written", () => {
     append(records(10, 10));
     expect(await found(log)).toBe(10);
     expect(await events.next()).toMatchObject({ kind: "failing", reason: "another process holds a lock on the file" });
+    // Those of the records that wait are not known.
+    await expect(log.versions()).rejects.toThrow("wait to be stored");
     holder.stdin?.end();
     await once(holder, "exit");
     expect(await afterRetry(site)).toMatchObject({ kind: "well", dropped: 0 });
     expect(await found(log)).toBe(20);
+    expect(await log.versions()).toEqual(["7f3a91c2"]);
   });
 
   test("records that cannot be stored at closing are reported", async () => {
