@@ -1,4 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { PROBE_DELAY } from "../../src/upstreams/member.ts";
+import { PROBE_JITTER } from "../../src/upstreams/probes.ts";
 import type { Reply } from "../support/message.ts";
 import { siteWith, type TestSite } from "../support/site.ts";
 import { honest, silent, withRcode } from "../support/zone-script.ts";
@@ -88,7 +90,7 @@ test("a recovered group forgets its failures at once", async () => {
   }
   site.server().follow(right);
   const before = site.asked().length;
-  await site.clock.advance(1000);
+  await site.clock.advance(PROBE_DELAY.leastMs * (1 + PROBE_JITTER));
   await site.until(() => site.asked().length > before);
   for (let times = 0; times < 5; times++) await site.ask("localhost");
   expect(await site.ask("host1.example")).toMatchObject({ answers: ["192.0.2.1"] });
