@@ -115,7 +115,7 @@ export function Bars({ label, bars, lanes, wordOf, low = false, marks = [], gaps
               key={bar.atMs}
               href={bar.href}
               class="bar"
-              tabIndex={index === (chosen ?? bars.length - 1) ? 0 : -1}
+              tabindex={index === (chosen ?? bars.length - 1) ? 0 : -1}
               aria-label={barText(bar, wordOf, gaps)}
               draggable={false}
               onKeyDown={(event) => walk(event, index)}
