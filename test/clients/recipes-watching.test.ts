@@ -129,8 +129,7 @@ describe("Loki, by Grafana Alloy", () => {
   /** What a line of the journal is labelled with. */
   function labelsOf(line: string): Readonly<Record<string, string>> {
     const labels: Record<string, string> = {};
-    for (const [key, value] of Object.entries(fieldsOf(named("loki.source.journal").values["labels"])))
-      labels[key] = String(value);
+    for (const [key, value] of fieldsOf(named("loki.source.journal").values["labels"])) labels[key] = value;
     const extracted = new Map<string, string>();
     for (const { name, values } of named("loki.process").blocks) {
       if (name === "stage.json")

@@ -263,20 +263,6 @@ const CONFIGURATION: readonly Action[] = [
       expect(await area.inputValue()).not.toContain("by keyboard");
     },
   ],
-  [
-    "a version is compared, wanted back, and left alone; then restored",
-    "/config/history",
-    async (keyboard, page) => {
-      await keyboard.enter(page.getByRole("link", { name: en.config.difference }).first());
-      await page.locator(".diff, .panel details").first().waitFor();
-      const restore = button(page, en.config.restore).first();
-      await keyboard.enter(restore);
-      await keyboard.enter(button(page, en.parts.cancel));
-      await keyboard.enter(restore);
-      await keyboard.enter(button(page, en.config.restoreThis));
-      await page.getByText(en.config.restored).waitFor();
-    },
-  ],
 ];
 
 describe("by keyboard alone", () => {
