@@ -7,7 +7,6 @@ import { directory } from "../support/files.ts";
 import { testTerminal } from "./terminal.ts";
 
 const PROGRAM = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
-// Only root may give files to a group.
 const isRoot = process.getuid?.() === 0;
 
 function machine(changes: Partial<ServiceHost> = {}, failing: readonly string[] = ["id -u fenliu"]) {
@@ -40,6 +39,7 @@ function machine(changes: Partial<ServiceHost> = {}, failing: readonly string[] 
 }
 
 describe("service install", () => {
+  // Only root may give files to a group.
   test.skipIf(!isRoot)(
     "makes the user, the configuration and the unit, starts the service, and asks it (needs root)",
     async () => {

@@ -1,7 +1,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll } from "vitest";
 import type { ConfigFile } from "../../../src/admin/schemas/edits.ts";
 import { projectRoot, type Running, start } from "../processes.ts";
+import { openBrowser, WatchedPage } from "./browser.ts";
 
 /** `fenliu demo`, which makes a house with a week of queries and everything that can be wrong with it. */
 export interface Demo {
@@ -33,4 +36,45 @@ export async function startDemo(): Promise<Demo> {
   };
   const { path: file } = (await call<ConfigFile>("GET", "/config/file")).body;
   return { base, file, call, text: () => readFileSync(file, "utf8"), stop: () => demo.stop() };
+}
+
+/** The demo and a browser of one file of tests, and the page that a test has opened in it, which is closed after the test. */
+interface DemoInBrowser {
+  readonly demo: Demo;
+  /** Opens a page. */
+  readonly show: (path: string) => Promise<Page>;
+  /** What was opened last. @throws Error if nothing was. */
+  readonly watched: WatchedPage;
+}
+
+/** Starts both before the tests of the file, and ends them after. */
+export function demoInBrowser(): DemoInBrowser {
+  let browser: Browser;
+  let demo: Demo;
+  let watched: WatchedPage | null = null;
+  beforeAll(async () => {
+    browser = await openBrowser();
+    demo = await startDemo();
+  });
+  afterEach(async () => {
+    await watched?.close();
+    watched = null;
+  });
+  afterAll(async () => {
+    await browser.close();
+    await demo.stop();
+  });
+  return {
+    get demo() {
+      return demo;
+    },
+    async show(path) {
+      watched = await WatchedPage.open(browser, demo.base);
+      return await watched.show(path);
+    },
+    get watched() {
+      if (watched === null) throw new Error("no page is open");
+      return watched;
+    },
+  };
 }

@@ -1,34 +1,15 @@
 import { appendFileSync } from "node:fs";
-import type { Browser, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import type { Page } from "playwright-core";
+import { describe, expect, test } from "vitest";
 import type { ConfigFile, Pause } from "../../../src/admin/schemas/edits.ts";
 import type { TroublePage } from "../../../src/admin/schemas/health.ts";
-import { openBrowser, WatchedPage } from "./browser.ts";
-import { type Demo, startDemo } from "./demo.ts";
+import { demoInBrowser } from "./demo.ts";
 
-let browser: Browser;
-let demo: Demo;
-let watched: WatchedPage | null = null;
-
-beforeAll(async () => {
-  browser = await openBrowser();
-  demo = await startDemo();
-});
-
-afterEach(async () => {
-  await watched?.close();
-  watched = null;
-});
-
-afterAll(async () => {
-  await browser.close();
-  await demo.stop();
-});
+const site = demoInBrowser();
 
 /** The problem of the blocked name, with its first fix chosen and proved. */
 async function provedFix(): Promise<Page> {
-  watched = await WatchedPage.open(browser, demo.base);
-  const page = await watched.show("/problems");
+  const page = await site.show("/problems");
   await page.getByLabel("Which problems").selectOption("all");
   await page.locator("a.row", { hasText: "page.example.cn" }).click();
   await page.getByLabel("Except page.example.cn from rule ads").check();
@@ -40,88 +21,85 @@ async function provedFix(): Promise<Page> {
 
 describe("a fix", () => {
   test("that is applied resolves the name, which is asked anew and shown; undone, the file is what it was, byte for byte", async () => {
-    const before = demo.text();
+    const before = site.demo.text();
     const page = await provedFix();
     await page.getByRole("button", { name: "Apply" }).click();
     await page.getByText("now NOERROR, 1 record").waitFor();
-    expect(demo.text()).toContain("!page.example.cn");
-    expect((await demo.call("GET", "/explain?name=page.example.cn&clientId=tv")).body).toMatchObject({
+    expect(site.demo.text()).toContain("!page.example.cn");
+    expect((await site.demo.call("GET", "/explain?name=page.example.cn&clientId=tv")).body).toMatchObject({
       decision: { rule: "mainland" },
     });
     const stateOfProblem = async () => {
-      const { problems } = (await demo.call<TroublePage>("GET", "/problems")).body;
+      const { problems } = (await site.demo.call<TroublePage>("GET", "/problems")).body;
       return problems.find(({ cause }) => cause === "insisted")?.state;
     };
     await expect.poll(stateOfProblem).toBe("fixed");
     await page.getByRole("button", { name: "Undo" }).click();
     await page.getByText("Undone.").waitFor();
     await page.getByText("now NOERROR, no records").waitFor();
-    expect(demo.text()).toBe(before);
+    expect(site.demo.text()).toBe(before);
     await expect.poll(stateOfProblem).not.toBe("fixed");
-    watched?.expectNoFault();
+    site.watched.expectNoFault();
   });
 
   test("meets a file that was changed since its preview: nothing is written, the change is kept, and a new preview is shown", async () => {
     const page = await provedFix();
-    appendFileSync(demo.file, "# by hand\n");
+    appendFileSync(site.demo.file, "# by hand\n");
     await page.getByRole("button", { name: "Apply" }).click();
     await page.getByText("The file was changed meanwhile").waitFor();
-    expect(demo.text()).not.toContain("!page.example.cn");
+    expect(site.demo.text()).not.toContain("!page.example.cn");
     await expect.poll(() => page.getByRole("button", { name: "Apply" }).isEnabled(), { timeout: 40_000 }).toBe(true);
     await page.getByRole("button", { name: "Apply" }).click();
     await page.getByText("Applied.").waitFor();
-    expect(demo.text()).toContain("!page.example.cn");
-    expect(demo.text()).toContain("# by hand");
+    expect(site.demo.text()).toContain("!page.example.cn");
+    expect(site.demo.text()).toContain("# by hand");
     // Undoing would lose what is written from now on.
-    appendFileSync(demo.file, "# once more\n");
+    appendFileSync(site.demo.file, "# once more\n");
     await page.getByRole("button", { name: "Undo" }).click();
     await page.getByText("The file was changed since").waitFor();
-    expect(demo.text()).toContain("# once more");
+    expect(site.demo.text()).toContain("# once more");
     // The browser tells of the refusals themselves.
-    expect(watched?.faults.filter((fault) => !fault.includes("409"))).toEqual([]);
+    expect(site.watched.faults.filter((fault) => !fault.includes("409"))).toEqual([]);
   });
 
   test("that breaks an expectation cannot be applied, through the API neither", async () => {
-    const before = demo.text();
-    const { digest, text } = (await demo.call<ConfigFile>("GET", "/config/file")).body;
+    const before = site.demo.text();
+    const { digest, text } = (await site.demo.call<ConfigFile>("GET", "/config/file")).body;
     const broken = text.replace(/(name: mainland,.*upstream: )domestic/, "$1overseas");
     expect(broken).not.toBe(text);
-    const preview = await demo.call("POST", "/config/edits", { edit: { kind: "text", text: broken }, base: digest });
+    const preview = await site.demo.call("POST", "/config/edits", { edit: { kind: "text", text: broken }, base: digest });
     expect(preview.body).toMatchObject({ ticket: null, expect: { held: 3, total: 4 } });
-    expect((await demo.call("PUT", "/config/file", { text: broken, base: digest })).status).toBe(409);
-    expect(demo.text()).toBe(before);
-    watched = await WatchedPage.open(browser, demo.base);
-    const page = await watched.show("/config");
+    expect((await site.demo.call("PUT", "/config/file", { text: broken, base: digest })).status).toBe(409);
+    expect(site.demo.text()).toBe(before);
+    const page = await site.show("/config");
     await page.locator(".editor textarea").fill(broken);
     await page.getByRole("button", { name: "Preview" }).click();
     await page.getByText("It breaks an expectation.").waitFor();
     expect(await page.getByRole("button", { name: "Apply" }).isDisabled()).toBe(true);
-    watched.expectNoFault();
+    site.watched.expectNoFault();
   });
 });
 
 describe("what changes on the server", () => {
   test("is seen at once, without a press and without asking again and again: a pause, and its end", async () => {
-    watched = await WatchedPage.open(browser, demo.base);
-    const page = await watched.show("/");
+    const page = await site.show("/");
     await page.locator(".health-word").waitFor();
     const asked: string[] = [];
     page.on("request", (request) => asked.push(new URL(request.url()).pathname));
-    const { body } = await demo.call<Pause>("POST", "/pause", { rules: ["ads"], client: "tv", minutes: 5 });
+    const { body } = await site.demo.call<Pause>("POST", "/pause", { rules: ["ads"], client: "tv", minutes: 5 });
     await page.locator(".pause", { hasText: "ads · tv" }).waitFor({ timeout: 5000 });
     await page
       .getByText(/Rules are paused for tv/)
       .first()
       .waitFor({ timeout: 5000 });
-    await demo.call("DELETE", `/pause/${body.id}`);
+    await site.demo.call("DELETE", `/pause/${body.id}`);
     await page.locator(".pause").waitFor({ state: "detached", timeout: 5000 });
     expect(asked.filter((path) => path.endsWith("/health"))).toEqual([]);
-    watched.expectNoFault();
+    site.watched.expectNoFault();
   });
 
   test("of a rule made of a query is applied with its proof", async () => {
-    watched = await WatchedPage.open(browser, demo.base);
-    const page = await watched.show("/queries?name=full:www.cloud.example&from=7d");
+    const page = await site.show("/queries?name=full:www.cloud.example&from=7d");
     await page.locator(".list a.row").first().click();
     await page.getByRole("button", { name: "Make a rule" }).click();
     await page.getByLabel("What becomes of it").selectOption("domestic");
@@ -131,6 +109,6 @@ describe("what changes on the server", () => {
     await page.getByLabel("What becomes of it").selectOption("overseas");
     await page.getByText("Expectations 4/4").waitFor();
     await page.getByRole("button", { name: "Close" }).last().click();
-    watched.expectNoFault();
+    site.watched.expectNoFault();
   });
 });

@@ -1,32 +1,13 @@
-import type { Browser, Locator, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import type { Locator, Page } from "playwright-core";
+import { describe, expect, test } from "vitest";
 import { en } from "../../../web/words/en.ts";
-import { openBrowser, WatchedPage } from "./browser.ts";
-import { type Demo, startDemo } from "./demo.ts";
+import { demoInBrowser } from "./demo.ts";
 import { Keyboard } from "./keyboard.ts";
 
-let browser: Browser;
-let demo: Demo;
-let watched: WatchedPage | null = null;
-
-beforeAll(async () => {
-  browser = await openBrowser();
-  demo = await startDemo();
-});
-
-afterEach(async () => {
-  await watched?.close();
-  watched = null;
-});
-
-afterAll(async () => {
-  await browser.close();
-  await demo.stop();
-});
+const site = demoInBrowser();
 
 async function keyboardOn(path: string): Promise<Keyboard> {
-  watched = await WatchedPage.open(browser, demo.base);
-  return new Keyboard(await watched.show(path));
+  return new Keyboard(await site.show(path));
 }
 
 /** What a user does: where, with which keys, and how one sees that it is done. */
@@ -76,7 +57,7 @@ const EVERYWHERE: readonly Action[] = [
     "a pause is ended",
     "/",
     async (keyboard, page) => {
-      await demo.call("POST", "/pause", { rules: ["ads"], minutes: 5 });
+      await site.demo.call("POST", "/pause", { rules: ["ads"], minutes: 5 });
       await keyboard.enter(page.locator(".pause"));
       await page.locator(".pause").waitFor({ state: "detached" });
     },
@@ -269,6 +250,6 @@ describe("by keyboard alone", () => {
   test.each([...EVERYWHERE, ...HOME, ...PROBLEMS, ...ASK, ...HOUSE, ...CONFIGURATION])("%s (%s)", async (_, path, run) => {
     const keyboard = await keyboardOn(path);
     await run(keyboard, keyboard.page);
-    watched?.expectNoFault();
+    site.watched.expectNoFault();
   });
 });
