@@ -23,6 +23,24 @@ export function anyRequest({ path, operation }: Placed, document: ApiDocument): 
   });
 }
 
+/** The request that the documentation shows, or undefined where it shows no value of something required. */
+export function shownRequest({ path, operation }: Placed): AnyRequest | undefined {
+  const { parameters = [], requestBody } = operation;
+  const shown = parameters.filter(({ example, required = false }) => required || example !== undefined);
+  if (shown.some(({ example }) => example === undefined)) return undefined;
+  const pairs = (place: ApiParameter["in"]) =>
+    shown.filter((parameter) => parameter.in === place).map(({ name, example }) => [name, encoded(String(example))] as const);
+  const target = pairs("path").reduce((whole, [name, value]) => whole.replace(`{${name}}`, value), path);
+  const query = pairs("query").map(([name, value]) => `${name}=${value}`);
+  const json = requestBody?.content["application/json"];
+  if (json !== undefined && json.example === undefined) return undefined;
+  return {
+    path: query.length === 0 ? target : `${target}?${query.join("&")}`,
+    headers: {},
+    body: json === undefined ? undefined : JSON.stringify(json.example),
+  };
+}
+
 const anyText = fc.oneof(
   fc.string(),
   anyString(),
