@@ -31,7 +31,7 @@ export interface Heard {
 }
 
 /** Longer than every deadline of a server that holds its own. */
-const LOST_MS = 8000;
+export const LOST_MS = 8000;
 
 /** A connection that ends before the answer. */
 class Ended extends Error {}
@@ -93,7 +93,7 @@ export class HouseClient {
   }
 }
 
-function verdictOn(wire: Uint8Array, query: Buffer, expected: string | null): Pick<Heard, "kind" | "detail"> {
+export function verdictOn(wire: Uint8Array, query: Buffer, expected: string | null): Pick<Heard, "kind" | "detail"> {
   const { question, rcode, answers } = readReply(wire);
   const isOurs = wire[0] === query[0] && wire[1] === query[1];
   const detail = `${question} ${rcode} ${answers.join(" ")}, not ${expected}`;
@@ -246,12 +246,26 @@ class Waiting {
   }
 }
 
+/** Fit for structured cloning. */
+export interface TallyReport {
+  readonly transport: HouseTransport;
+  readonly asked: number;
+  readonly row: string;
+  readonly wrong: number;
+  readonly lost: number;
+  readonly slowestMs: number;
+  readonly details: readonly string[];
+}
+
 /** How the questions of one client or of one scene were answered. */
 export class Tally {
   /** The first that were wrong, lost or late. */
   readonly details: string[] = [];
   readonly counts = { right: 0, failed: 0, wrong: 0, lost: 0, again: 0 };
-  readonly #ms: number[] = [];
+  /** How many took so many tenths of a millisecond, the last those that took longer: a soak asks millions. */
+  readonly #tenths = new Uint32Array(LOST_MS * 10 + 1);
+  #asked = 0;
+  #slowestMs = 0;
   readonly #lateMs: number;
 
   /** @param lateMs above which an answer is noted as late. */
@@ -265,26 +279,47 @@ export class Tally {
       this.details.push(`${new Date().toISOString().slice(11, 19)} ${kind} after ${Math.round(ms)} ms: ${detail}`);
     this.counts[kind]++;
     if (again) this.counts.again++;
-    this.#ms.push(ms);
+    this.#asked++;
+    this.#slowestMs = Math.max(this.#slowestMs, ms);
+    const place = Math.min(Math.round(ms * 10), this.#tenths.length - 1);
+    this.#tenths[place] = (this.#tenths[place] ?? 0) + 1;
+  }
+
+  /** Takes what another one has noted. */
+  add(other: Tally): void {
+    for (const kind of ["right", "failed", "wrong", "lost", "again"] as const) this.counts[kind] += other.counts[kind];
+    for (const [place, count] of other.#tenths.entries()) this.#tenths[place] = (this.#tenths[place] ?? 0) + count;
+    this.#asked += other.#asked;
+    this.#slowestMs = Math.max(this.#slowestMs, other.#slowestMs);
+    this.details.push(...other.details);
   }
 
   get asked(): number {
-    return this.#ms.length;
+    return this.#asked;
   }
 
   get slowestMs(): number {
-    return Math.round(this.#ms.reduce((most, ms) => Math.max(most, ms), 0));
+    return Math.round(this.#slowestMs);
   }
 
   /** @param share in [0, 1] */
   quantileMs(share: number): number {
-    const sorted = this.#ms.toSorted((a, b) => a - b);
-    return Math.round((sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0) * 10) / 10;
+    let left = Math.floor(share * this.#asked);
+    const place = this.#tenths.findIndex((count) => {
+      left -= count;
+      return left < 0;
+    });
+    return (place < 0 ? this.#slowestMs * 10 : place) / 10;
   }
 
   row(): string {
     const { right, failed, wrong, lost, again } = this.counts;
     return `${right} right, ${failed} failed, ${wrong} wrong, ${lost} lost, ${again} asked again; p50 ${this.quantileMs(0.5)} ms, p99 ${this.quantileMs(0.99)} ms, slowest ${this.slowestMs} ms`;
+  }
+
+  report(transport: HouseTransport): TallyReport {
+    const { asked, counts, slowestMs, details } = this;
+    return { transport, asked, row: this.row(), wrong: counts.wrong, lost: counts.lost, slowestMs, details };
   }
 }
 
@@ -321,6 +356,10 @@ export class SteadyHouse {
     clearInterval(this.#timer);
     await Promise.all(this.#pending);
     for (const client of this.#clients) client.close();
+  }
+
+  reports(): TallyReport[] {
+    return [...this.tallies].map(([transport, tally]) => tally.report(transport));
   }
 
   #ask(): void {

@@ -1,13 +1,17 @@
 /**
- * Days of a house in some minutes: `npm run soak [-- --minutes 1 --rate 100]`. Clients of every transport ask at a steady rate, while the configuration is
- * reloaded, a list and the hosts change, the upstreams misbehave, the clock jumps and the process is suspended. Ends with 1 where an answer was wrong,
- * one came after the deadline, the process complained, or memory or handles have grown.
+ * Days of a house in some minutes: `npm run soak [-- --minutes 1 --rate 100 --cached 5000 --reload-seconds 10]`. Clients of every transport ask at a steady
+ * rate, others for cached names alone, while the configuration is reloaded, a list and the hosts change, the upstreams misbehave, the clock jumps and the
+ * process is suspended. Ends with 1 where an answer was wrong, one came after the deadline, the process complained, the log lost a record, or memory or
+ * handles have grown.
  */
+import { once } from "node:events";
 import { setTimeout } from "node:timers/promises";
 import { parseArgs } from "node:util";
+import { Worker } from "node:worker_threads";
 import { seeded, zipf } from "../../bench/random.ts";
 import { BEHAVIOURS } from "./behaviours.ts";
-import { SteadyHouse, TRANSPORTS } from "./household.ts";
+import type { CachedTask } from "./cached-thread.ts";
+import { SteadyHouse, type TallyReport, TRANSPORTS } from "./household.ts";
 import { inOrder, World } from "./world.ts";
 
 /** The deadline of the configuration, and what a busy machine may take on top. */
@@ -17,6 +21,9 @@ const LATEST_MS = 4000 + 1500;
 const SETTLE_MS = 6000;
 
 const PHASE_MS = 5000;
+
+/** Names of the clients that ask for cached ones alone. */
+const CACHED_NAMES = 1000;
 
 /** In MiB an hour; on top comes what a slope of so few samples may be by chance. */
 const MAX_SLOPE = 20;
@@ -49,10 +56,31 @@ function memoryText(metrics: string): string {
     .join(", ");
 }
 
+/** Records of queries that the server says it has lost. */
+function lostRecords(metrics: string): number {
+  const counts = [...metrics.matchAll(/^fenliu_log_dropped_total\{.*\} (\d+)$/gm)];
+  return counts.length === 0 ? Number.NaN : counts.reduce((sum, [, count]) => sum + Number(count), 0);
+}
+
+/** Reloads a changed file all the time, at best every so many seconds, until `isOver`. @returns how often. */
+async function reloadSteadily(
+  world: World,
+  { seconds, isOver }: { readonly seconds: number; readonly isOver: () => boolean },
+): Promise<number> {
+  let count = 0;
+  for (; seconds > 0 && !isOver(); count++) {
+    await world.reload(`steady${count % 2}`);
+    await setTimeout(seconds * 1000);
+  }
+  return count;
+}
+
 const { values } = parseArgs({
   options: {
     minutes: { type: "string", default: "1" },
     rate: { type: "string", default: "100" },
+    cached: { type: "string", default: "0" },
+    "reload-seconds": { type: "string", default: "0" },
     verbose: { type: "boolean", default: false },
   },
 });
@@ -74,6 +102,18 @@ try {
     const group = groups[Math.floor(random() * groups.length)];
     return kind < 0.8 ? `host${rank(random())}.${group}` : `fresh${serial}.${group}`;
   });
+  const cached = new Worker(new URL("./cached-thread.ts", import.meta.url), {
+    workerData: {
+      ports: world.fenliu.ports,
+      names: Array.from({ length: CACHED_NAMES }, (_, index) => `cached${index}.${groups[index % groups.length]}`),
+      perSecond: Number(values.cached),
+      lateMs: LATEST_MS,
+    } satisfies CachedTask,
+  });
+  let isOver = false;
+  const reloading = reloadSteadily(world, { seconds: Number(values["reload-seconds"]), isOver: () => isOver }).catch(
+    (error: unknown) => void problems.push(`reload: ${String(error)}`),
+  );
   const chores: readonly (() => Promise<unknown>)[] = [
     () => world.reload(`round${Math.floor(random() * 2)}`),
     async () => {
@@ -111,24 +151,39 @@ try {
     samples.push({ minutes: elapsedMinutes(), ...world.usage() });
     if (phase % 24 !== 0) continue;
     await world.call("GET", "/metrics").then(
-      (metrics) => console.log(`${new Date().toISOString().slice(11, 19)} ${memoryText(metrics)}`),
+      (metrics) =>
+        console.log(`${new Date().toISOString().slice(11, 19)} ${memoryText(metrics)}, ${lostRecords(metrics)} records lost`),
       (error: unknown) => problems.push(`metrics: ${String(error)}`),
     );
   }
+  isOver = true;
   world.follow(inOrder);
+  cached.postMessage("stop");
+  const [cachedReports]: (readonly TallyReport[])[] = await once(cached, "message");
   await house.stop();
+  const reloads = await reloading;
   await setTimeout(SETTLE_MS);
   const end = world.usage();
-  for (const [transport, tally] of house.tallies) {
-    console.log(`${transport.padEnd(9)} ${tally.row()}`);
-    if (tally.counts.wrong > 0) problems.push(`${transport}: ${tally.counts.wrong} wrong answers`);
-    if (tally.slowestMs > LATEST_MS) problems.push(`${transport}: an answer after ${tally.slowestMs} ms`);
-    problems.push(...tally.details.map((detail) => `${transport}: ${detail}`));
-    if (transport !== "udp" && tally.counts.lost > 0) problems.push(`${transport}: ${tally.counts.lost} lost`);
+  const metrics = await world.call("GET", "/metrics");
+  const lost = lostRecords(metrics);
+  if (lost !== 0) problems.push(`the query log has lost ${lost} records`);
+  const reports = [...house.reports(), ...(cachedReports ?? [])].filter(({ asked }) => asked > 0);
+  for (const { transport, row, wrong, lost: missing, slowestMs, details } of reports) {
+    console.log(`${transport.padEnd(9)} ${row}`);
+    if (wrong > 0) problems.push(`${transport}: ${wrong} wrong answers`);
+    if (slowestMs > LATEST_MS) problems.push(`${transport}: an answer after ${slowestMs} ms`);
+    problems.push(...details.map((detail) => `${transport}: ${detail}`));
+    if (transport !== "udp" && missing > 0) problems.push(`${transport}: ${missing} lost`);
   }
   const settled = samples.slice(samples.length >> 1);
   const { perHour, error } = slopeOf(settled);
   const memory = settled.map(({ residentMiB }) => residentMiB);
+  const workedSeconds = Number(/^process_cpu_seconds_total (\S+)/m.exec(metrics)?.[1]);
+  const { user, system } = process.cpuUsage();
+  console.log(
+    `${elapsedMinutes().toFixed(1)} minutes, ${reloads ?? 0} steady reloads, ${lost} records lost; the server worked ${workedSeconds.toFixed(0)} s, ` +
+      `clients and upstreams ${((user + system) / 1e6).toFixed(0)} s`,
+  );
   console.log(
     `memory in the second half ${Math.min(...memory).toFixed(0)} to ${Math.max(...memory).toFixed(0)} MiB, slope ${perHour.toFixed(1)} ± ${error.toFixed(1)} MiB an hour; ` +
       `handles at most ${Math.max(...samples.map(({ handles }) => handles))}, ${end.handles} at the end`,
