@@ -2,7 +2,7 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { runProgram } from "./programs.ts";
 import { percentile } from "./statistics.ts";
-import { dohQuestion } from "./zone.ts";
+import { dohQuestion, hostsOf } from "./zone.ts";
 
 /**
  * How questions come. `doh` is HTTP/2 with many streams a connection, `doh-1` HTTP/2 with one, `http1` HTTP/1.1 with connections that are kept: what RouterOS
@@ -41,7 +41,8 @@ export interface Target {
 
 export interface AskerParts {
   readonly folder: string;
-  readonly hosts: readonly string[];
+  /** null = each question is for a name that nobody was asked for before, which none can know. */
+  readonly hosts: readonly string[] | null;
   readonly signal: AbortSignal;
 }
 
@@ -55,23 +56,29 @@ const LOST_AFTER_SECONDS = 2;
 const SPARE_MS = 20_000;
 const ALL_NAMES_LIMIT_MS = 120_000;
 
+/** More new names a second than any server that is measured gets through. */
+const MOST_NEW_PER_SECOND = 50_000;
+
 /**
- * Asks servers on 127.0.0.1 for the same names in the same order: `dnsperf` over UDP, TCP and DoT, `h2load` over HTTP (GET, TLS), because the DoH
+ * Asks servers on 127.0.0.1 for the same names in the same order, or for names that nobody was asked for: `dnsperf` over UDP, TCP and DoT, `h2load` over HTTP (GET, TLS), because the DoH
  * of dnsperf 2.10 stalls before some servers.
  */
 export class LoadGenerator {
   readonly #parts: AskerParts;
+  readonly #hosts: readonly string[];
   readonly #namesFile: string;
+  #newNames = 0;
 
   constructor(parts: AskerParts) {
     this.#parts = parts;
+    this.#hosts = parts.hosts ?? [];
     this.#namesFile = join(parts.folder, "names");
-    writeFileSync(this.#namesFile, parts.hosts.map((host) => `${host} A\n`).join(""));
+    this.#writeNames(this.#hosts);
   }
 
   /** @returns the bytes of all replies together over DoH, else how many were NOERROR: equal before and after if nothing changed. */
   async askAllNames({ transport, port }: Target): Promise<number> {
-    const count = this.#parts.hosts.length;
+    const count = this.#hosts.length;
     if (!isHttp(transport)) {
       const rate = ["-n", "1", "-q", String(GENTLY_UNDER_WAY), "-t", String(LOST_AFTER_SECONDS)];
       const text = await this.#run("dnsperf", [...this.#dnsperf(port, transport), ...rate], ALL_NAMES_LIMIT_MS);
@@ -88,9 +95,19 @@ export class LoadGenerator {
   }
 
   async #askDns({ transport, port }: Target, perSecond: number | null, seconds: number): Promise<Outcome> {
+    const once = this.#parts.hosts === null ? ["-n", "1"] : [];
+    if (this.#parts.hosts === null) {
+      const start = this.#newNames;
+      this.#newNames += (perSecond ?? MOST_NEW_PER_SECOND) * seconds;
+      this.#writeNames(hostsOf(start, this.#newNames));
+    }
     const load = ["-l", String(seconds), "-c", String(CLIENTS), "-q", String(UNDER_WAY), "-t", String(LOST_AFTER_SECONDS)];
     const rate = perSecond === null ? [] : ["-Q", String(perSecond), "-v"];
-    const text = await this.#run("dnsperf", [...this.#dnsperf(port, transport), ...load, ...rate], seconds * 1000 + SPARE_MS);
+    const text = await this.#run(
+      "dnsperf",
+      [...this.#dnsperf(port, transport), ...once, ...load, ...rate],
+      seconds * 1000 + SPARE_MS,
+    );
     return readDnsperf(text, perSecond !== null);
   }
 
@@ -110,8 +127,12 @@ export class LoadGenerator {
   #h2load(port: number, transport: Transport): string[] {
     const file = join(this.#parts.folder, `urls-${port}`);
     const url = (host: string) => `https://127.0.0.1:${port}/dns-query?dns=${dohQuestion(host)}\n`;
-    writeFileSync(file, this.#parts.hosts.map(url).join(""));
+    writeFileSync(file, this.#hosts.map(url).join(""));
     return [...(transport === "http1" ? ["--h1"] : []), "-i", file];
+  }
+
+  #writeNames(hosts: readonly string[]): void {
+    writeFileSync(this.#namesFile, hosts.map((host) => `${host} A\n`).join(""));
   }
 
   #run(command: string, args: readonly string[], limitMs: number): Promise<string> {

@@ -1,4 +1,4 @@
-// `npm run bench`: cache hits of Fenliu beside its peers, on one machine, in one run. What the figures mean: docs/performance.md.
+// `npm run bench`: cache hits of Fenliu beside its peers, or misses, on one machine, in one run. What the figures mean: docs/performance.md.
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,25 +11,36 @@ import { measureRounds } from "./rounds.ts";
 import { Scene } from "./scene.ts";
 import { PEERS } from "./servers/all.ts";
 import { commandPeer } from "./servers/command.ts";
-import { fenliuFeeding } from "./servers/fenliu.ts";
+import { direct } from "./servers/direct.ts";
+import { dnsdist } from "./servers/dnsdist.ts";
+import { fenliu, fenliuFeeding, fenliuLogging } from "./servers/fenliu.ts";
 import { floor } from "./servers/floor.ts";
 import type { Peer } from "./servers/peer.ts";
-import { zoneOf } from "./zone.ts";
+import { unbound } from "./servers/unbound.ts";
+import { WILDCARD_ZONE, zoneOf } from "./zone.ts";
 
-const USAGE = `npm run bench -- [--seconds 5] [--rounds 5] [--rate 5000] [--names 10000] [--only Fenliu,dnsdist] [--transport udp,doh] [--floor]
+/** Over these `dnsperf` asks. It can be given new names for each run, and never asks for one twice. */
+const DNS_TRANSPORTS: readonly Transport[] = ["udp", "tcp", "dot"];
+
+const USAGE = `npm run bench -- [--seconds 5] [--rounds 5] [--rate 5000] [--names 10000] [--only Fenliu,dnsdist] [--transport udp,doh] [--floor] [--misses]
 
   --seconds    how long each server is measured under each load, in each round
   --rounds     how often; medians are printed
   --rate       queries a second of the loads besides saturation: one number or several, as 1000,5000,20000
-  --names      how many names are asked for, all of them cached
+  --names      how many names are asked for, all of them cached; with --misses the answers that there is room for
   --only       servers: ${PEERS.map(({ name }) => name).join(", ")}
+  --misses     names that nobody was asked for before, each of which goes to the upstream: over ${DNS_TRANSPORTS.join(", ")}
   --svg        a folder for pictures of the processor time, one for each transport
   --peer       another server: 'NAME=COMMAND', with {port}, {upstream} and {folder} in the command; may be given again
   --floor      beside the servers an echo in C by the same system calls, over UDP and TCP: it needs a compiler
   --transport  ${TRANSPORTS.join(", ")}`;
 
 /** What is measured unless it is said. */
-const SERVERS = PEERS.filter((peer) => peer !== floor && peer !== fenliuFeeding).map(({ name }) => name);
+const SERVERS = PEERS.filter((peer) => peer !== floor && peer !== fenliuFeeding && peer !== direct).map(({ name }) => name);
+const SERVERS_OF_MISSES = [fenliu, fenliuLogging, dnsdist, unbound].map(({ name }) => name);
+
+/** Answers that the caches have room for when names are always new: some seconds of them, so that all of them have to make room. */
+const ROOM_FOR_MISSES = 200_000;
 
 /** Programs that the load comes from, and the authoritative server behind everybody. */
 const TOOLS = [
@@ -46,6 +57,7 @@ interface Options {
   readonly names: number;
   readonly peers: readonly Peer[];
   readonly transports: readonly Transport[];
+  readonly misses: boolean;
   /** Where pictures are written; null = nowhere. */
   readonly svg: string | null;
 }
@@ -72,9 +84,9 @@ async function main(args: readonly string[]): Promise<number> {
   const loads = loadsOf(options);
   const samples = await measureAll(options, { peers: entrants.map(({ peer }) => peer), loads });
   if (samples === null) return 130;
-  const { names, rounds, seconds: secondsEach } = options;
+  const { names, rounds, seconds: secondsEach, misses } = options;
   const command = ["npm run bench", ...(args.length === 0 ? [] : ["--", ...args])].join(" ");
-  const report = { command, names, rounds, secondsEach, entrants, loads, samples };
+  const report = { command, names, rounds, misses, secondsEach, entrants, loads, samples };
   console.log(reportOf(report));
   if (options.svg !== null) {
     mkdirSync(options.svg, { recursive: true });
@@ -94,14 +106,16 @@ async function measureAll(
   const stop = () => stopping.abort();
   process.on("SIGINT", stop).on("SIGTERM", stop);
   const progress = (text: string) => console.error(text);
-  const zone = zoneOf(options.names);
+  const zone = options.misses ? WILDCARD_ZONE : zoneOf(options.names);
   const scene = await Scene.open(zone, options.transports);
   try {
     await scene.start(peers, options.names);
     signal.throwIfAborted();
-    const asker = new LoadGenerator({ folder: scene.folder, hosts: zone.hosts, signal });
-    progress("filling the caches");
-    await scene.fillCaches(asker);
+    const asker = new LoadGenerator({ folder: scene.folder, hosts: options.misses ? null : zone.hosts, signal });
+    if (!options.misses) {
+      progress("filling the caches");
+      await scene.fillCaches(asker);
+    }
     return await measureRounds(scene, asker, { loads, rounds: options.rounds, secondsEach: options.seconds, progress });
   } catch (error) {
     if (signal.aborted) return null;
@@ -125,27 +139,31 @@ function readOptions(args: readonly string[]): Options | null {
         seconds: { type: "string", default: "5" },
         rounds: { type: "string", default: "5" },
         rate: { type: "string", default: "5000" },
-        names: { type: "string", default: "10000" },
-        only: { type: "string", default: SERVERS.join() },
+        names: { type: "string" },
+        only: { type: "string" },
+        misses: { type: "boolean", default: false },
         svg: { type: "string" },
         peer: { type: "string", multiple: true, default: [] },
         floor: { type: "boolean", default: false },
-        transport: { type: "string", default: "udp,doh" },
+        transport: { type: "string" },
       },
     });
-    const [seconds, rounds, names] = [values.seconds, values.rounds, values.names].map(Number);
+    const { misses } = values;
+    const namesText = values.names ?? String(misses ? ROOM_FOR_MISSES : 10_000);
+    const [seconds, rounds, names] = [values.seconds, values.rounds, namesText].map(Number);
     const rates = values.rate.split(",").map(Number);
-    const wanted = values.only.toLowerCase().split(",");
+    const wanted = (values.only ?? (misses ? SERVERS_OF_MISSES : SERVERS).join()).toLowerCase().split(",");
     const found = PEERS.filter(({ name }) => wanted.includes(name.toLowerCase()));
     const others = values.peer.map(commandPeer);
     if (others.includes(null)) return null;
-    const known = values.floor && !found.includes(floor) ? [...found, floor] : found;
-    const peers = [...known, ...others.filter((peer) => peer !== null)];
-    const named = values.transport.split(",");
-    const transports = TRANSPORTS.filter((each) => named.includes(each));
+    const beside = [...(values.floor ? [floor] : []), ...(misses ? [direct] : [])].filter((peer) => !found.includes(peer));
+    const peers = [...found, ...others.filter((peer) => peer !== null), ...beside];
+    const named = (values.transport ?? (misses ? "udp" : "udp,doh")).split(",");
+    const transports = (misses ? DNS_TRANSPORTS : TRANSPORTS).filter((each) => named.includes(each));
     if (found.length !== wanted.length || transports.length !== named.length) return null;
     if (!isCount(seconds) || !isCount(rounds) || !isCount(names) || !rates.every(isCount)) return null;
-    return { seconds, rounds, rates, names, peers, transports, svg: values.svg ?? null };
+    if (found.includes(direct) && !misses) return null;
+    return { seconds, rounds, rates, names, peers, transports, misses, svg: values.svg ?? null };
   } catch (error) {
     console.error(error instanceof Error ? error.message : String(error));
     return null;

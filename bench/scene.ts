@@ -47,7 +47,13 @@ export class Scene {
     for (const peer of peers) {
       const folder = join(this.folder, peer.name.replaceAll(" ", "-"));
       mkdirSync(folder);
-      const started = await peer.start({ folder, upstreamPort: this.#upstream.port, certificate, names });
+      const started = await peer.start({
+        folder,
+        upstreamPort: this.#upstream.port,
+        upstream: this.#upstream,
+        certificate,
+        names,
+      });
       const targets = this.#transports.flatMap((transport): Target[] => {
         const port = portOver(transport, peer, started);
         return port === null ? [] : [{ transport, port }];

@@ -14,12 +14,24 @@ export interface Zone {
 }
 
 export function zoneOf(count: number): Zone {
-  const labels = Array.from({ length: count }, (_, index) => `${LABELS[index % LABELS.length]}-${index}`);
+  const labels = Array.from({ length: count }, (_, index) => labelOf(index));
   return {
     name: ZONE,
     records: labels.map((label, index) => `${label} ${TTL_SECONDS} A 198.51.100.${(index % 254) + 1}\n`).join(""),
     hosts: labels.map((label) => `${label}.${ZONE}`),
   };
+}
+
+/** The same zone with an address for whatever name is below it. */
+export const WILDCARD_ZONE: Zone = { name: ZONE, records: `* ${TTL_SECONDS} A 198.51.100.1\n`, hosts: [] };
+
+/** Different numbers make different names. */
+export function hostsOf(start: number, end: number): readonly string[] {
+  return Array.from({ length: end - start }, (_, index) => `${labelOf(start + index)}.${ZONE}`);
+}
+
+function labelOf(index: number): string {
+  return `${LABELS[index % LABELS.length]}-${index}`;
 }
 
 const LABELS = ["www", "api", "cdn.static", "img", "edge.eu-west", "login", "a", "telemetry.events"];

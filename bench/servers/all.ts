@@ -1,3 +1,4 @@
+import { direct } from "./direct.ts";
 import { dnsdist } from "./dnsdist.ts";
 import { dnsmasq } from "./dnsmasq.ts";
 import { echo } from "./echo.ts";
@@ -8,7 +9,18 @@ import { smartdns } from "./smartdns.ts";
 import { unbound } from "./unbound.ts";
 
 /** In the order of the report. */
-export const PEERS: readonly Peer[] = [fenliu, fenliuLogging, fenliuFeeding, dnsdist, unbound, dnsmasq, smartdns, echo, floor];
+export const PEERS: readonly Peer[] = [
+  fenliu,
+  fenliuLogging,
+  fenliuFeeding,
+  dnsdist,
+  unbound,
+  dnsmasq,
+  smartdns,
+  echo,
+  floor,
+  direct,
+];
 
 /** Those that nobody is measured by. */
 export const NO_RIVALS: ReadonlySet<string> = new Set([
@@ -17,4 +29,5 @@ export const NO_RIVALS: ReadonlySet<string> = new Set([
   fenliuFeeding.name,
   echo.name,
   floor.name,
+  direct.name,
 ]);

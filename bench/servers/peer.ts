@@ -7,6 +7,8 @@ export interface Setting {
   readonly folder: string;
   /** A port of 127.0.0.1, UDP and TCP. */
   readonly upstreamPort: number;
+  /** The authoritative server behind that port. */
+  readonly upstream: Running;
   readonly certificate: { readonly cert: string; readonly key: string };
   /** Answers there must be room for. */
   readonly names: number;

@@ -16,6 +16,7 @@ test("a picture has a bar for each server under each load, as long as its proces
     names: 1,
     secondsEach: 1,
     rounds: 2,
+    misses: false,
     entrants: ["Fenliu", "one < two"].map((name) => ({ name, version: null, threads: "1" })),
     loads: [load],
     samples: [sample("Fenliu", 0, 5), sample("Fenliu", 1, 15), sample("one < two", 0, 5), sample("one < two", 1, 5)],
