@@ -6,6 +6,8 @@ if (major < 24 || (major === 24 && minor < 15)) {
   console.error(`Fenliu needs Node 24.15 or later; this is ${process.version}. \`npm start\` brings one along.`);
   process.exit(1);
 }
+// A signal ends a process that does not listen for it. What starts now is the newest program already; from there on `serve` listens.
+process.on("SIGUSR2", () => {});
 const { setFlagsFromString } = await import("node:v8");
 // The young generation stays small during the start, which would let it grow to 26 MiB. `serve` lets it grow again, for who really has much to answer.
 setFlagsFromString("--semi-space-growth-factor=1");

@@ -50,7 +50,8 @@ export type Launch = (options: SpawnOptions) => ChildProcess;
 /** This program as it lies on the disk now, with the command line of this process. */
 const launchAgain: Launch = (options) => spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], options);
 
-interface FirstProcess {
+/** A server that runs, and may have another process take its place. */
+export interface FirstProcess {
   readonly app: App;
   readonly supervisor: Supervisor;
   readonly log: OperationsLog;

@@ -8,11 +8,11 @@ import type { Config } from "../config/types.ts";
 import { endpointText } from "../dns/address.ts";
 import { systemClock } from "../lib/clock.ts";
 import { ListenError } from "../listen/listeners.ts";
-import { type OperationsLog, operationsLog } from "../log/operations.ts";
+import { operationsLog } from "../log/operations.ts";
 import { ServerStateError } from "../server/state.ts";
 import { trustSystemCertificates } from "../upstreams/dial.ts";
 import { greet } from "./greeting.ts";
-import { handOver, meetPredecessor } from "./hand-over.ts";
+import { type FirstProcess, handOver, meetPredecessor } from "./hand-over.ts";
 import { type Command, configPath, EXIT, type Invocation, readConfig, refuseWords, type Terminal } from "./invocation.ts";
 import { Supervisor } from "./supervisor.ts";
 
@@ -27,6 +27,16 @@ export const serveCommand: Command = {
 async function serve(invocation: Invocation, terminal: Terminal): Promise<number> {
   refuseWords(invocation);
   const path = configPath(invocation, terminal);
+  // A signal ends a process that does not listen for it. What is asked for during the start follows the start.
+  const started = Promise.withResolvers<FirstProcess>();
+  const relieved = Promise.withResolvers<{ readonly left: () => void }>();
+  terminal.onReload(oneAtATime(async () => reload(await started.promise, path, terminal)));
+  terminal.onHandOver(
+    oneAtATime(async () => {
+      const next = await handOver(await started.promise);
+      if (next !== null) relieved.resolve(next);
+    }),
+  );
   const config = readServed(path, terminal, "fatal");
   if (config === null) return EXIT.failed;
   const log = operationsLog(config.log.level, (line) => terminal.err(line), terminal.interactive);
@@ -35,22 +45,15 @@ async function serve(invocation: Invocation, terminal: Terminal): Promise<number
   trustSystemCertificates();
   try {
     const predecessor = meetPredecessor(supervisor, log);
-    const starting = App.start(config, { clock: systemClock, log, ca: null, resolvConf: "/etc/resolv.conf" }, predecessor);
-    // SIGHUP ends a process that does not listen for it. A reload that is asked for during the start follows the start.
-    terminal.onReload(oneAtATime(() => starting.then((started) => reload(started, path, { terminal, log }), ignore)));
-    const app = await starting;
+    const app = await App.start(config, { clock: systemClock, log, ca: null, resolvConf: "/etc/resolv.conf" }, predecessor);
     if (predecessor === null) void supervisor.noteReady();
-    const relieved = new Promise<{ readonly left: () => void }>((resolve) => {
-      terminal.onHandOver(
-        oneAtATime(() => handOver({ app, supervisor, log }).then((next) => void (next !== null && resolve(next)))),
-      );
-    });
+    started.resolve({ app, supervisor, log });
     // Answers leave much behind under load, and a small young generation would take a fifth of the processor's time. See start.mjs.
     setFlagsFromString("--semi-space-growth-factor=2");
     setTimeout(releaseMemoryOfStart, START_IS_OVER_MS).unref();
     if (terminal.interactive) await Promise.race([greet(app, path, terminal), stopped]);
     else log.info({ config: path ?? "defaults", ...boundTexts(app) }, "Fenliu is answering");
-    const end = await Promise.race([stopped, relieved]);
+    const end = await Promise.race([stopped, relieved.promise]);
     if (typeof end === "string") log.info({ signal: end }, "stopping");
     void supervisor.close();
     await app.close();
@@ -93,9 +96,6 @@ function readServed(path: string | null, terminal: Terminal, level: "fatal" | "e
   return null;
 }
 
-// `serve` awaits the start as well, and reports its failure.
-function ignore(): void {}
-
 /** Runs one call at a time. Calls that come during a run lead to one more run. @param run never rejects. */
 function oneAtATime(run: () => Promise<void>): () => void {
   let isRunning = false;
@@ -114,11 +114,7 @@ function oneAtATime(run: () => Promise<void>): () => void {
   };
 }
 
-async function reload(
-  app: App,
-  path: string | null,
-  { terminal, log }: { terminal: Terminal; log: OperationsLog },
-): Promise<void> {
+async function reload({ app, log }: FirstProcess, path: string | null, terminal: Terminal): Promise<void> {
   const config = readServed(path, terminal, "error");
   if (config === null) {
     app.reloads.noteFailure();

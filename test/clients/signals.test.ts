@@ -1,11 +1,12 @@
-import { writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, describe, expect, onTestFinished, test } from "vitest";
 import { addresses } from "../upstreams/messages.ts";
 import { type Asked, type ScriptedServer, scriptedServer } from "../upstreams/scripted-server.ts";
 import { dig, kdig, soleData } from "./clients.ts";
 import { type FenliuProcess, fenliuCommand, makeCertificate, QUIET, startFenliu } from "./fenliu.ts";
-import { eventually, run } from "./processes.ts";
+import { eventually, run, start } from "./processes.ts";
 import { Scene } from "./scene.ts";
 
 const scene = new Scene();
@@ -156,6 +157,29 @@ ${more}${QUIET}`;
     expect(reloads).toBeGreaterThan(3);
     expect((await load).stdout).toMatch(/Queries completed: +9000 \(100\.00%\)/);
   });
+});
+
+test.each([
+  ["SIGHUP", "reloaded"],
+  ["SIGUSR2", "no other process takes over"],
+] as const)("%s during the start is heeded after the start", async (signal, says) => {
+  const own = ownScene();
+  const file = join(own.folder, "fenliu.yaml");
+  expect((await run("mkfifo", [file])).status).toBe(0);
+  const [node, ...args] = fenliuCommand(file);
+  // Opens when the start has come to the file, and waits for what is in it.
+  const opening = open(file, "w");
+  const fenliu = await own.add(start(node, args, () => opening));
+  fenliu.signal(signal);
+  const text = `listen: { dns: ["127.0.0.1:0"], http: [], admin: null }${QUIET}`;
+  // A reload reads the file again.
+  rmSync(file);
+  writeFileSync(file, text);
+  const pipe = await opening;
+  await pipe.write(text);
+  await pipe.close();
+  await eventually(async () => (fenliu.output().includes(says) ? true : null));
+  expect(fenliu.output()).toContain("Fenliu is answering");
 });
 
 describe("a second server on the same port", () => {
