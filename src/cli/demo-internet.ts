@@ -96,6 +96,7 @@ export function openDemoUpstream(
       const answer = isBroken ? emptyAnswer(query, RCODE.SERVFAIL) : answerFrom(isGone ? new Map() : zone, query);
       return render({ ...sending, query, answer, limitBytes: replyLimit(query, true) });
     },
+    shed: () => null,
     mayConnect: () => true,
     answerJson: () => Promise.resolve({ kind: "bad", text: "the demonstration's upstreams speak DNS only" }),
   };

@@ -173,7 +173,8 @@ class Shadow {
   async #compared(question: Question, client: Client, old: Answer | null): Promise<Compared> {
     const query = parseQuery(askMessage(question, { id: 0, edns: true, padded: false }));
     if (query === null || isRejection(query)) throw new Error("a question that we wrote ourselves cannot be read");
-    return { question, old, new: await resolve(this.#resolver, query, { client, mayWait: true }) };
+    const untilMs = this.#resolver.clock.now() + this.#resolver.deadlineMs;
+    return { question, old, new: await resolve(this.#resolver, query, { client, mayWait: true, untilMs }) };
   }
 }
 
@@ -206,6 +207,7 @@ async function relay(shadowing: Shadow, config: Config, terminal: Terminal): Pro
   };
   const handler: Handler = {
     answer,
+    shed: () => null,
     mayConnect: () => true,
     answerJson: async () => ({ kind: "bad", text: "a shadow speaks DNS alone" }),
   };

@@ -77,7 +77,7 @@ function forwardedState(
   const effect = preference === null ? "given" : preferenceEffect(resolver, hypothetical, preference);
   if (preference !== null && effect === "withheld")
     return { ...NOTHING_KNOWN, ...common, known: { route: null, answer: "nodata", action: preference.action } };
-  const inProgress = { query, client, mayWait: false, decision };
+  const inProgress = { query, client, mayWait: false, untilMs: 0, decision };
   const group = knownGroup(resolver, inProgress, verdict);
   const cached = group === null ? null : lookUpCache(resolver, inProgress, group);
   const loops = !isFresh(cached) && group?.loops(client.address) === true;
@@ -161,7 +161,7 @@ function preferenceEffect(
     return decision.answer.kind === "addresses" ? "withheld" : "given";
   }
   const verdict = decision.kind === "compare" ? knownVerdict(resolver, query.name, decision.compare) : null;
-  const inProgress = { ...other, mayWait: false, decision };
+  const inProgress = { ...other, mayWait: false, untilMs: 0, decision };
   const group = knownGroup(resolver, inProgress, verdict);
   const cached = group === null ? null : lookUpCache(resolver, inProgress, group);
   if (!isFresh(cached)) return "unknown";

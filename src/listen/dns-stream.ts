@@ -64,13 +64,14 @@ export class StreamConnection implements Connection {
   #receive(chunk: Buffer): void {
     if (this.#hasEnded) return;
     this.#lastReceivedMs = this.#services.clock.now();
+    this.#turns.noteRead(chunk.length, this.#lastReceivedMs);
     this.#framer.push(chunk);
     this.#proceed();
   }
 
   /** Takes the questions it may take, reads on or pauses, ends the connection if it is done, and sets the deadline. */
   #proceed(): void {
-    while (this.#framer.ready && this.#mayTakeMore() && !this.#turns.mustWait()) {
+    while (this.#framer.ready && this.#isRead() && !this.#turns.mustWait()) {
       const message = this.#framer.next();
       this.#messageBegunAtMs = null;
       if (message === "incomplete") break;
@@ -82,7 +83,7 @@ export class StreamConnection implements Connection {
     }
     if (this.#socket.destroyed || this.#hasEnded) return;
     if (this.#isFinishing && this.#outstanding === 0 && !this.#framer.ready) this.#end();
-    else if (this.#mayTakeMore()) this.#socket.resume();
+    else if (this.#mayReadOn()) this.#socket.resume();
     else this.#socket.pause();
     this.#setDeadline();
   }
@@ -97,12 +98,18 @@ export class StreamConnection implements Connection {
     this.#socket.resume();
   }
 
-  #mayTakeMore(): boolean {
-    return !this.#socket.writableNeedDrain && !this.#socket.destroyed && !this.#turns.isWaiting;
+  /** Whether the client reads its answers. */
+  #isRead(): boolean {
+    return !this.#socket.writableNeedDrain && !this.#socket.destroyed;
+  }
+
+  #mayReadOn(): boolean {
+    return this.#isRead() && this.#turns.mayReadAhead(this.#framer.pendingBytes);
   }
 
   #answer(message: Uint8Array): void {
-    const answer = this.#services.handler.answer(message, this.#client);
+    const arrivedMs = this.#turns.arrivedMs(this.#framer.pendingBytes);
+    const answer = this.#services.handler.answer(message, this.#client, arrivedMs);
     if (answer instanceof Promise) {
       this.#outstanding++;
       void answer.then((reply) => {
@@ -132,7 +139,7 @@ export class StreamConnection implements Connection {
     const { clock, limits } = this.#services;
     const nowMs = clock.now();
     // A message cannot make progress while we do not read.
-    const isMidMessage = this.#framer.pendingBytes > 0 && !this.#framer.ready && this.#mayTakeMore();
+    const isMidMessage = this.#framer.pendingBytes > 0 && !this.#framer.ready && this.#mayReadOn();
     this.#messageBegunAtMs = isMidMessage ? (this.#messageBegunAtMs ?? nowMs) : null;
     const messageDueMs = this.#messageBegunAtMs === null ? Number.POSITIVE_INFINITY : this.#messageBegunAtMs + limits.messageMs;
     const writeDueMs = this.#backlogSinceMs === null ? Number.POSITIVE_INFINITY : this.#backlogSinceMs + limits.writeMs;

@@ -14,6 +14,13 @@ export interface HttpPeer {
   readonly clientId: string | null;
 }
 
+/** Where a request comes from. */
+interface RequestOrigin {
+  readonly version: HttpVersion;
+  readonly peer: HttpPeer;
+  readonly arrivedMs: number;
+}
+
 /** DoH (RFC 8484) without HTTP itself: takes a request and its peer, returns a response. */
 export class DohService {
   readonly #path: string;
@@ -28,8 +35,15 @@ export class DohService {
     return { direct, isTrusted: this.#services.trustedProxies.hasText(direct.address), clientId };
   }
 
-  /** Answers at once where the handler does. null = the request broke off before its end. */
-  respond(version: HttpVersion, head: RequestHead, body: Body, peer: HttpPeer): HttpResponse | null | Promise<HttpResponse> {
+  /**
+   * Answers at once where the handler does. null = the request broke off before its end.
+   * @param from.arrivedMs see `Handler.answer`.
+   */
+  respond(
+    head: RequestHead,
+    body: Body,
+    { version, peer, arrivedMs }: RequestOrigin,
+  ): HttpResponse | null | Promise<HttpResponse> {
     if (head.target.startsWith(UPDATE_PATH) && body.kind !== "broken") return this.#update(head, peer, body.kind === "endless");
     const request = readRequest(head, this.#path);
     if (body.kind === "broken") return null;
@@ -46,9 +60,9 @@ export class DohService {
     };
     switch (request.kind) {
       case "message":
-        return this.#answerMessage(request.message, client);
+        return this.#answerMessage(request.message, client, arrivedMs);
       case "body":
-        return this.#answerMessage(body.bytes, client);
+        return this.#answerMessage(body.bytes, client, arrivedMs);
       case "json":
         return this.#answerJson(request.parameters, client);
       default:
@@ -71,10 +85,10 @@ export class DohService {
     return reply.status === 401 ? { ...plain, status: 401, challenge: UPDATE_CHALLENGE } : { ...plain, status: 200 };
   }
 
-  #answerMessage(message: Uint8Array, client: Client): HttpResponse | Promise<HttpResponse> {
+  #answerMessage(message: Uint8Array, client: Client, arrivedMs: number): HttpResponse | Promise<HttpResponse> {
     const refused = checkMessage(message);
     if (refused !== null) return refusal(refused, false);
-    const reply = this.#services.handler.answer(message, client);
+    const reply = this.#services.handler.answer(message, client, arrivedMs);
     return reply instanceof Promise ? reply.then(responseOf) : responseOf(reply);
   }
 

@@ -152,6 +152,7 @@ export class Http1Connection implements Connection {
   readonly #read = (chunk: Buffer): void => {
     if (this.#isOver) return;
     this.#noteActivity();
+    this.#turns.noteRead(chunk.length, this.#sharing.services.clock.now());
     if (this.#unserved === null) this.#serve(chunk);
     else this.#postpone(Buffer.concat([this.#unserved, chunk]));
   };
@@ -167,7 +168,7 @@ export class Http1Connection implements Connection {
   #postpone(rest: Buffer): void {
     this.#unserved = rest;
     this.#readsOn = true;
-    this.#socket.pause();
+    if (!this.#turns.mayReadAhead(rest.length)) this.#socket.pause();
   }
 
   #serve(chunk: Buffer): void {
@@ -192,7 +193,8 @@ export class Http1Connection implements Connection {
       at = request.end;
       this.#readsOn = at < chunk.length;
       this.#outstanding++;
-      const reply = this.#sharing.service.respond("1.1", request.head, request.body, this.peer);
+      const arrivedMs = this.#turns.arrivedMs(chunk.length - at);
+      const reply = this.#sharing.service.respond(request.head, request.body, { version: "1.1", peer: this.peer, arrivedMs });
       if (reply instanceof Promise) this.#await(reply);
       else this.#take(reply);
     }

@@ -99,7 +99,11 @@ export class Http1Server {
     };
     const version = request.httpVersion === "1.0" ? "1.0" : "1.1";
     const body = hasBody(request) ? await readBody(request) : NO_BODY;
-    const reply = await this.#service.respond(version, head, body, connection.peer);
+    const reply = await this.#service.respond(head, body, {
+      version,
+      peer: connection.peer,
+      arrivedMs: this.#services.clock.now(),
+    });
     if (reply === null || response.destroyed || request.socket.destroyed) return;
     unreadBytes = reply.body.length;
     connection.countUnread(unreadBytes);

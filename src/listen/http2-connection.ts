@@ -78,7 +78,7 @@ export class Http2Connection implements Connection {
 
   #ask(stream: Http2Stream, head: RequestHead, body: Body): void {
     if (stream.isClosed) return;
-    const reply = this.#service.respond("2", head, body, this.#peer);
+    const reply = this.#service.respond(head, body, { version: "2", peer: this.#peer, arrivedMs: stream.arrivedMs });
     if (reply instanceof Promise) void reply.then((response) => this.#respond(stream, head, response));
     else if (reply !== null) this.#respond(stream, head, reply);
   }

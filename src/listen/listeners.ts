@@ -92,7 +92,14 @@ export async function openListeners(
   handler: Handler,
   { clock, report = () => {}, limits, udp, inherited }: ListenersContext,
 ): Promise<Listeners> {
-  const counters: ListenCounters = { udpInFlight: 0, udpUnsent: 0, connections: 0, connectionsRefused: 0, connectionsEvicted: 0 };
+  const counters: ListenCounters = {
+    udpInFlight: 0,
+    udpUnsent: 0,
+    udpShed: 0,
+    connections: 0,
+    connectionsRefused: 0,
+    connectionsEvicted: 0,
+  };
   let unbatched: string | null = null;
   const merged = { ...LISTEN_LIMITS, ...limits };
   const opened = new OpenedListeners({

@@ -89,12 +89,19 @@ export class Turns {
   };
 }
 
+/** Bytes that one connection reads ahead of its turns: two of the longest messages. What it has not read has not arrived. */
+const MAX_READ_AHEAD = 128 << 10;
+
 /** The turns of one connection. */
 export class ConnectionTurns {
   readonly #turns: Turns;
   readonly #client: string;
   readonly #run: () => void;
   #isWaiting = false;
+  /** Bytes that were read. */
+  #readBytes = 0;
+  /** When they were read, up to which byte. */
+  #reads: { readonly upTo: number; readonly atMs: number }[] = [];
   /** Queries that are still granted. */
   #granted = 0;
 
@@ -108,6 +115,26 @@ export class ConnectionTurns {
   /** Whether what was read goes on in another turn. */
   get isWaiting(): boolean {
     return this.#isWaiting;
+  }
+
+  /** Notes that so many bytes were read. */
+  noteRead(bytes: number, nowMs: number): void {
+    this.#readBytes += bytes;
+    this.#reads.push({ upTo: this.#readBytes, atMs: nowMs });
+  }
+
+  /** When that was read whole which was just taken. @param leftBytes what is still to be taken. */
+  arrivedMs(leftBytes: number): number {
+    const taken = this.#readBytes - leftBytes;
+    let first = 0;
+    while (first < this.#reads.length - 1 && (this.#reads[first]?.upTo ?? 0) < taken) first++;
+    if (first > 0) this.#reads = this.#reads.slice(first);
+    return this.#reads[0]?.atMs ?? Number.NaN;
+  }
+
+  /** Whether the connection may read on while it waits. @param leftBytes what is still to be taken. */
+  mayReadAhead(leftBytes: number): boolean {
+    return !this.#isWaiting || leftBytes < MAX_READ_AHEAD;
   }
 
   /** Asked before each query: whether what was read has to wait for another turn. Then `run` is called in that turn. */

@@ -16,8 +16,11 @@ export interface Handler {
   /**
    * The handler owns `message`. A reply that needs no waiting is returned synchronously.
    * null = send nothing on UDP, TCP and TLS; status 400 on HTTP.
+   * @param arrivedMs when the message came, on the scale of `Clock.now`: its deadline counts from there. Absent = now.
    */
-  answer(message: Uint8Array, client: Client): HandlerReply | null | Promise<HandlerReply | null>;
+  answer(message: Uint8Array, client: Client, arrivedMs?: number): HandlerReply | null | Promise<HandlerReply | null>;
+  /** The reply to a message that finds no room: a failure, by which a forwarder asks elsewhere. Costs little. null as for `answer`. */
+  shed(message: Uint8Array, client: Client): HandlerReply | null;
   /** Whether connections from this address are accepted. false = no client there may ask or report anything, whatever it says on the connection. */
   mayConnect(address: string): boolean;
   /** Answers `?name=&type=` over HTTP with JSON, or with a short explanation for status 400. */
@@ -133,6 +136,8 @@ export interface ListenCounters {
   udpInFlight: number;
   /** UDP replies that could not be sent, and queries that found no room on their way to the main thread. */
   udpUnsent: number;
+  /** UDP queries that found no room to wait for their turn, and got SERVFAIL at once. */
+  udpShed: number;
   connections: number;
   /** Connections closed at once: there were too many, or the client may not ask. */
   connectionsRefused: number;

@@ -11,14 +11,14 @@ import type { Endpoint } from "./options.ts";
 import { type MessageBatch, type RawSocket, SocketCalls } from "./socket-calls.ts";
 import { selfTest } from "./socket-self-test.ts";
 import type { HandlerReply, ListenServices, Peer, UdpMemory } from "./types.ts";
-import { UdpListener, wildcardFamily } from "./udp.ts";
+import { clientAt, UdpListener, wildcardFamily } from "./udp.ts";
 import { BATCH, FORWARDED, type ThreadData } from "./udp-ring.ts";
 
 /** Queries on their way to the main thread: some 8,000. What finds no room is lost, as in a full receive buffer. */
 const QUERIES_BYTES = 1024 * 1024;
 
-/** Queries that the main thread answers before everything else has its turn. */
-const MAX_AT_ONCE = 256;
+/** Queries that the main thread takes before everything else has its turn: it answers those that `Turns` lets it, and puts off the others. */
+const MAX_AT_ONCE = 1024;
 
 /** Types are stripped from sources, not from what was built of them. */
 const THREAD = import.meta.url.endsWith(".ts")
@@ -214,7 +214,7 @@ export class BatchedUdp {
   }
 
   #take(query: ForwardedQuery): void {
-    const { counters, turns } = this.#services;
+    const { counters, handler, turns } = this.#services;
     const peer = peerOf(query.name);
     // No reply can be sent to port 0; such a source is forged.
     if (peer.port === 0) return;
@@ -230,13 +230,15 @@ export class BatchedUdp {
       this.#end();
     };
     if (turns.postponeDatagram(peer.address, answer)) return;
-    counters.udpUnsent++;
+    counters.udpShed++;
+    this.#queue(query, handler.shed(query.message, clientAt(peer)));
     this.#end();
   }
 
-  #answer({ socket, name, control, message }: ForwardedQuery, peer: Peer): void {
-    const { counters, handler } = this.#services;
-    const answer = handler.answer(message, { ...peer, transport: "udp", http: null, method: null, clientId: null });
+  #answer({ socket, name, control, message, arrivedMs }: ForwardedQuery, peer: Peer): void {
+    const { clock, counters, handler } = this.#services;
+    const nowMs = clock.now();
+    const answer = handler.answer(message, clientAt(peer), nowMs - Math.max(0, (nowMs - arrivedMs) | 0));
     if (!(answer instanceof Promise)) {
       this.#queue({ socket, name, control }, answer);
       return;
@@ -256,7 +258,7 @@ export class BatchedUdp {
     if (this.#inFlight === 0) this.#onIdle();
   }
 
-  #queue({ socket, name, control }: Omit<ForwardedQuery, "message">, reply: HandlerReply | null): void {
+  #queue({ socket, name, control }: Pick<ForwardedQuery, "socket" | "name" | "control">, reply: HandlerReply | null): void {
     if (reply !== null && this.#replies.put(reply.wire, name, control)) this.#flush(socket);
   }
 
@@ -311,6 +313,8 @@ interface ForwardedQuery {
   readonly name: Uint8Array;
   readonly control: Uint8Array;
   readonly message: Uint8Array;
+  /** Modulo 2^32. */
+  readonly arrivedMs: number;
 }
 
 /** A copy of what is in the ring. */
@@ -327,6 +331,7 @@ function readForwarded({ words, bytes }: { readonly words: Int32Array; readonly 
     name: copy.subarray(0, controlStart),
     control: copy.subarray(controlStart, messageStart),
     message: copy.subarray(messageStart),
+    arrivedMs: words[at + FORWARDED.arrivedMs] ?? 0,
   };
 }
 

@@ -14,6 +14,8 @@ export const FORWARDED = {
   /** 16 bits each. */
   nameAndControlBytes: 3,
   bytes: 4,
+  /** When the query was read, in milliseconds of the main thread's clock, modulo 2^32. */
+  arrivedMs: 5,
   words: 6,
 } as const;
 

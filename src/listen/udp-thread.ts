@@ -20,7 +20,8 @@ const AT_ONCE_MS = 0.2;
 const calls = SocketCalls.open();
 const header = new Int32Array(replies, 0, HEADER.words);
 const ring = new QueryRing(queries);
-const reader = new ReplyReader(replies, threadBooks(replies, log), threadClock());
+const clock = threadClock();
+const reader = new ReplyReader(replies, threadBooks(replies, log), clock);
 const batch = calls.batch(BATCH.messages, BATCH.bytesEach);
 const names = new DataView(batch.names.buffer, batch.names.byteOffset, batch.names.byteLength);
 
@@ -107,6 +108,7 @@ function passOn(socket: number, index: number): boolean {
   words[at + FORWARDED.socket] = socket;
   words[at + FORWARDED.nameAndControlBytes] = name.length | (control.length << 16);
   words[at + FORWARDED.bytes] = bytes;
+  words[at + FORWARDED.arrivedMs] = clock.now();
   const start = (at + FORWARDED.words) * 4;
   ring.bytes.set(name, start);
   ring.bytes.set(control, start + name.length);

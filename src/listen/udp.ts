@@ -2,11 +2,12 @@ import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { networkInterfaces } from "node:os";
 import { endpointText } from "../dns/address.ts";
+import type { Client } from "../lib/client.ts";
 import type { Timer } from "../lib/clock.ts";
 import { addressOfSocket } from "./client-address.ts";
 import type { SharedSocket } from "./inheritance.ts";
 import type { Endpoint } from "./options.ts";
-import type { HandlerReply, ListenServices } from "./types.ts";
+import type { HandlerReply, ListenServices, Peer } from "./types.ts";
 
 /** How often a wildcard listener reads the addresses of this host. */
 const REREAD_MS = 5000;
@@ -131,35 +132,34 @@ export class UdpListener {
   }
 
   #receive(socket: Socket, message: Buffer, remote: RemoteInfo): void {
-    const { counters, turns } = this.#services;
+    const { clock, counters, handler, turns } = this.#services;
     // No reply can be sent to port 0; such a source is forged.
     if (this.#closing !== null || remote.port === 0) return;
-    const address = addressOfSocket(remote.address);
+    const arrived: Arrival = {
+      message: new Uint8Array(message.buffer, message.byteOffset, message.length),
+      client: clientAt({ address: addressOfSocket(remote.address), port: remote.port }),
+      remote,
+      atMs: clock.now(),
+    };
     if (!turns.isOver) {
-      this.#answer(socket, message, { address, remote });
+      this.#answer(socket, arrived);
       return;
     }
     this.#inFlight++;
     counters.udpInFlight++;
     const answer = () => {
-      this.#answer(socket, message, { address, remote });
+      this.#answer(socket, arrived);
       this.#end();
     };
-    if (turns.postponeDatagram(address, answer)) return;
-    counters.udpUnsent++;
+    if (turns.postponeDatagram(arrived.client.address, answer)) return;
+    counters.udpShed++;
+    this.#send(socket, handler.shed(arrived.message, arrived.client), remote);
     this.#end();
   }
 
-  #answer(socket: Socket, message: Buffer, { address, remote }: { readonly address: string; readonly remote: RemoteInfo }): void {
+  #answer(socket: Socket, { message, client, remote, atMs }: Arrival): void {
     const { counters, handler } = this.#services;
-    const answer = handler.answer(new Uint8Array(message.buffer, message.byteOffset, message.length), {
-      address,
-      port: remote.port,
-      transport: "udp",
-      http: null,
-      method: null,
-      clientId: null,
-    });
+    const answer = handler.answer(message, client, atMs);
     if (!(answer instanceof Promise)) {
       this.#send(socket, answer, remote);
       return;
@@ -194,6 +194,18 @@ export class UdpListener {
       counters.udpUnsent++;
     }
   }
+}
+
+interface Arrival {
+  readonly message: Uint8Array;
+  readonly client: Client;
+  readonly remote: RemoteInfo;
+  readonly atMs: number;
+}
+
+/** Who asks over UDP. */
+export function clientAt({ address, port }: Peer): Client {
+  return { address, port, transport: "udp", http: null, method: null, clientId: null };
 }
 
 async function bind({ address, port }: Endpoint, shared: boolean, receiveBufferBytes: number): Promise<Socket> {

@@ -12,7 +12,7 @@ import { knownVerdict, type Side, type Verdict, verdictKey } from "./verdicts.ts
 
 /**
  * Answers a question from the near or the far group, depending on where the addresses of its name are (docs/config.md, "Comparison"). A and AAAA are
- * compared. One verdict holds for the whole name: the verdict by A, where there is one. Settles by the resolver's deadline.
+ * compared. One verdict holds for the whole name: the verdict by A, where there is one. Settles by the query's deadline.
  */
 export function compare(
   resolver: Resolver,
@@ -28,7 +28,6 @@ export function compare(
     far: resolver.groups.get(options.far),
     sets: resolver.classifier.near(options.keepNearIf),
     nearMs: options.withinMs,
-    untilMs: resolver.clock.now() + resolver.deadlineMs,
   };
   if (query.class !== CLASS.IN) return followVerdict(comparing, null);
   const verdict = knownVerdict(resolver, query.name, options);
@@ -54,8 +53,6 @@ interface Comparing {
   readonly sets: NearSets;
   /** How long the near group may take. */
   readonly nearMs: number;
-  /** When the query must have its reply, on the scale of `Clock.now`. */
-  readonly untilMs: number;
 }
 
 /**
@@ -131,7 +128,8 @@ async function compareAddressesFirst(comparing: Comparing): Promise<Resolution> 
   const { resolver, inProgress, options } = comparing;
   const { query } = inProgress;
   const forA = { ...comparing, inProgress: { ...inProgress, query: queryOfType(query, TYPE.A) } };
-  const addresses = await awaitWithin(resolver.clock, resolver.deadlineMs / 2, Promise.resolve(compareResponses(forA)));
+  const halfMs = (inProgress.untilMs - resolver.clock.now()) / 2;
+  const addresses = await awaitWithin(resolver.clock, halfMs, Promise.resolve(compareResponses(forA)));
   const verdict = knownVerdict(resolver, query.name, options);
   if (verdict !== null || query.type !== TYPE.AAAA) return await inTime(comparing, followVerdict(comparing, verdict));
   const isSilent = addresses?.comparison?.near === "silent";
@@ -151,7 +149,7 @@ function compareFarFirst(comparing: Comparing): Resolution | Promise<Resolution>
 }
 
 function compareWithFar(comparing: Comparing, far: Resolution): Resolution | Promise<Resolution> {
-  const { resolver, inProgress, options, sets, nearMs, untilMs } = comparing;
+  const { resolver, inProgress, options, sets, nearMs } = comparing;
   const classification = classify(far, sets);
   if (!isUsable(far) || far.source === "stale") {
     // The near group knows the name already, and what it said is at hand.
@@ -174,7 +172,7 @@ function compareWithFar(comparing: Comparing, far: Resolution): Resolution | Pro
     return keepNear(comparing, { ...late, attempts: [...far.attempts, ...late.attempts] });
   };
   if (!(near instanceof Promise)) return choose(near);
-  return awaitWithin(resolver.clock, Math.min(nearMs, untilMs - resolver.clock.now()), near).then(choose);
+  return awaitWithin(resolver.clock, Math.min(nearMs, inProgress.untilMs - resolver.clock.now()), near).then(choose);
 }
 
 /**
@@ -194,14 +192,14 @@ function compareResponses(comparing: Comparing): Resolution | Promise<Resolution
 }
 
 async function waitAndCompare(comparing: Comparing, near: Promise<Resolution>): Promise<Resolution> {
-  const { resolver, inProgress, nearMs, untilMs } = comparing;
+  const { resolver, inProgress, nearMs } = comparing;
   const far = forward(resolver, inProgress, comparing.far);
   let arrived: Resolution | null = null;
   const arrival = near.then((resolution) => {
     arrived = resolution;
     return resolution;
   });
-  const inNearTime = await awaitWithin(resolver.clock, Math.min(nearMs, untilMs - resolver.clock.now()), arrival);
+  const inNearTime = await awaitWithin(resolver.clock, Math.min(nearMs, inProgress.untilMs - resolver.clock.now()), arrival);
   const classification = classify(inNearTime, comparing.sets);
   if (inNearTime !== null && classification === "kept") return keepNear(comparing, inNearTime);
   const late = await inTime(comparing, far);
@@ -276,8 +274,8 @@ function storeVerdict(
 /** Waits for a question that was sent some time after the query came. SERVFAIL if the query's time is up first. */
 async function inTime(comparing: Comparing, resolution: Resolution | Promise<Resolution>): Promise<Resolution> {
   if (!(resolution instanceof Promise)) return resolution;
-  const { resolver, inProgress, far, untilMs } = comparing;
-  const found = await awaitWithin(resolver.clock, untilMs - resolver.clock.now(), resolution);
+  const { resolver, inProgress, far } = comparing;
+  const found = await awaitWithin(resolver.clock, inProgress.untilMs - resolver.clock.now(), resolution);
   if (found !== null) return found;
   const comparison = { side: "far", group: far.label, near: null, by: "failure" } as const;
   return { ...answerOutOfTime(inProgress), route: far.label, comparison };

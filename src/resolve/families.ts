@@ -25,9 +25,9 @@ export function preferFamily(
   { preferred, ask, withhold }: Choice,
 ): Resolution | Promise<Resolution> {
   if (!(preferred instanceof Promise)) return hasAddresses(preferred) ? withhold() : ask();
-  const untilMs = resolver.clock.now() + resolver.deadlineMs;
+  const { untilMs } = inProgress;
   const waitAndChoose = async (): Promise<Resolution> => {
-    const found = await awaitWithin(resolver.clock, resolver.deadlineMs / 2, preferred);
+    const found = await awaitWithin(resolver.clock, (untilMs - resolver.clock.now()) / 2, preferred);
     if (found !== null && hasAddresses(found)) return { ...withhold(), attempts: found.attempts };
     const asked = await awaitWithin(resolver.clock, untilMs - resolver.clock.now(), Promise.resolve(ask()));
     return asked ?? answerOutOfTime(inProgress);

@@ -23,7 +23,7 @@ export function forward(resolver: Resolver, inProgress: UpstreamQuery, group: Gr
   const held = findHeld(resolver, key, group);
   if (held === null) {
     if (!inProgress.mayWait) return shed(inProgress, group);
-    return fetchAndAnswer(resolver, inProgress, fetchRequest(resolver, inProgress, { question, key, group }));
+    return fetchAndAnswer(resolver, inProgress, fetchRequest(inProgress, { question, key, group }));
   }
   const options = stale ? resolver.stale : null;
   const nowMs = resolver.clock.now();
@@ -34,14 +34,14 @@ export function forward(resolver: Resolver, inProgress: UpstreamQuery, group: Gr
     if (untilMs >= held.advertisedUntilMs + 1000) resolver.cache.extendAdvertised(key, outcomeOf(held.answer), untilMs);
     if (resolver.prefetch && inProgress.mayWait && isPrefetchDue(resolver, inProgress, { held, nowMs, group })) {
       resolver.cache.noteRenewal(key);
-      fetchAnswer(resolver, fetchRequest(resolver, inProgress, { question, key, group }));
+      fetchAnswer(resolver, fetchRequest(inProgress, { question, key, group }));
     }
     return answerFresh(resolver, inProgress, { held, nowMs, remainingSeconds: state.remainingSeconds, question, group });
   }
   const isExpired = state.kind === "expired" || options === null;
   if (!inProgress.mayWait)
     return isExpired ? shed(inProgress, group) : answerStale(inProgress, { held, options, group }, NO_ATTEMPTS);
-  const request = fetchRequest(resolver, inProgress, { question, key, group });
+  const request = fetchRequest(inProgress, { question, key, group });
   if (isExpired) return fetchAndAnswer(resolver, inProgress, request);
   return refresh(resolver, inProgress, { request, held, options });
 }
@@ -75,12 +75,10 @@ function findHeld({ cache, classifier }: Resolver, key: CacheKey, { label }: Gro
 }
 
 function fetchRequest(
-  resolver: Resolver,
-  { decision, client }: UpstreamQuery,
+  { decision, client, untilMs }: UpstreamQuery,
   { question, key, group }: Pick<FetchRequest, "question" | "key" | "group">,
 ): FetchRequest {
-  const deadlineMs = resolver.clock.now() + resolver.deadlineMs;
-  return { question, key, group, client, limits: decision.context.settings.shaping, deadlineMs };
+  return { question, key, group, client, limits: decision.context.settings.shaping, deadlineMs: untilMs };
 }
 
 function isPrefetchDue(

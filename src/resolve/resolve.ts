@@ -23,15 +23,14 @@ import { localAnswer, resolveLocally } from "./local-answer.ts";
 import type { QueryInProgress, Resolution, Resolver, UpstreamQuery } from "./types.ts";
 
 /**
- * Resolves a query. Returns a promise only when an upstream has to answer first; the promise settles by the resolver's deadline and rejects only for
- * a bug.
+ * Resolves a query. Returns a promise only when an upstream has to answer first; the promise settles by `untilMs` and rejects only for a bug.
  */
 export function resolve(
   resolver: Resolver,
   query: Query,
-  { client, mayWait }: Pick<Step, "client" | "mayWait">,
+  asked: Pick<Step, "client" | "mayWait" | "untilMs">,
 ): Resolution | Promise<Resolution> {
-  return decideAndAnswer(resolver, { query, client, mayWait, aliases: 0, ignoresPreference: false });
+  return decideAndAnswer(resolver, { query, ...asked, aliases: 0, ignoresPreference: false });
 }
 
 interface Step {
@@ -39,6 +38,7 @@ interface Step {
   readonly client: Client;
   /** See `QueryInProgress`. */
   readonly mayWait: boolean;
+  readonly untilMs: number;
   /** How many aliases of the hosts table led to this query. */
   readonly aliases: number;
   /** Set for the query of a preferred address family, whose own type is never withheld. */
@@ -46,16 +46,16 @@ interface Step {
 }
 
 function decideAndAnswer(resolver: Resolver, step: Step): Resolution | Promise<Resolution> {
-  const { query, client, mayWait } = step;
+  const { query, client, mayWait, untilMs } = step;
   const decision = resolver.decider.decide(query, client);
   switch (decision.kind) {
     case "reply":
       return decision.answer.kind === "alias"
-        ? followAlias(resolver, { query, client, mayWait, decision }, { alias: decision.answer, aliases: step.aliases })
+        ? followAlias(resolver, { query, client, mayWait, untilMs, decision }, { alias: decision.answer, aliases: step.aliases })
         : answerLocally(query, decision);
     case "forward":
     case "compare": {
-      const inProgress = { query, client, mayWait, decision };
+      const inProgress = { query, client, mayWait, untilMs, decision };
       const preference = step.ignoresPreference ? null : preferenceFor(resolver, inProgress);
       if (preference === null) return answerFromUpstream(resolver, inProgress);
       const preferred = { ...step, query: queryOfType(query, preference.preferred), ignoresPreference: true };
@@ -77,9 +77,10 @@ function followAlias(
   inProgress: QueryInProgress<ReplyDecision>,
   { alias, aliases }: { readonly alias: Alias; readonly aliases: number },
 ): Resolution | Promise<Resolution> {
-  const { query, client, mayWait } = inProgress;
+  const { query, client, mayWait, untilMs } = inProgress;
   if (aliases >= MAX_ALIASES) return answerTooManyAliases(inProgress);
-  const next = { query: queryForTarget(query, alias.target), client, mayWait, aliases: aliases + 1, ignoresPreference: false };
+  const asked = { query: queryForTarget(query, alias.target), client, mayWait, untilMs };
+  const next = { ...asked, aliases: aliases + 1, ignoresPreference: false };
   const target = decideAndAnswer(resolver, next);
   if (target instanceof Promise) return target.then((late) => prependAlias(inProgress, alias, late));
   return prependAlias(inProgress, alias, target);

@@ -51,6 +51,8 @@ export interface QueryInProgress<D extends Decision = Decision> {
   readonly client: Client;
   /** Whether the query may wait for an upstream. If not, too many queries wait already, and only what is at hand is answered. */
   readonly mayWait: boolean;
+  /** When the query must have its reply, on the scale of `Clock.now`. */
+  readonly untilMs: number;
   readonly decision: D;
 }
 

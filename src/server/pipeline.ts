@@ -52,18 +52,22 @@ export function waitingQueries(): FairShare {
 
 /**
  * Parses a message, checks that the client may ask, resolves the query, renders the reply and tells the observer. null = nothing is sent.
+ * @param arrivedMs see `Handler.answer`.
  * Returns a promise only where an answer had to be awaited. Throws or rejects only for a bug.
  */
 export function serve(
   { state, recorder, waiting, names, feed = null, replies = null }: Serving,
   message: Uint8Array,
   from: Client,
+  arrivedMs?: number,
 ): Rendered | null | Promise<Rendered | null> {
-  const startedMs = state.resolver.clock.now();
+  const { clock, deadlineMs } = state.resolver;
+  const nowMs = clock.now();
+  const startedMs = arrivedMs ?? nowMs;
   const parsed = parseQuery(message);
   if (parsed === null) return null;
   // A name that a device chose admits nobody.
-  const admission = state.access.admit(from, startedMs);
+  const admission = state.access.admit(from, nowMs);
   const client = names?.identify(from) ?? from;
   // Rules about an id that the client says of itself are not those of its address.
   const publisher = from.clientId === null ? replies : null;
@@ -73,15 +77,18 @@ export function serve(
     return finish(arrived, { wire: rejectionReply(rejection), maxAgeSeconds: null }, null);
   }
   if (admission !== "admitted") return finish(arrived, renderDenial(parsed, client, admission), null);
-  // What needs no waiting is answered whatever else hangs.
-  const resolution = resolve(state.resolver, parsed, { client, mayWait: waiting.hasRoom(client.address) });
+  // What needs no waiting is answered whatever else hangs. A query that has used up half of its time before its turn came is not begun: cut short, it
+  // would be held against the name.
+  const isLate = nowMs - startedMs >= deadlineMs / 2;
+  const mayWait = !isLate && waiting.hasRoom(client.address);
+  const resolution = resolve(state.resolver, parsed, { client, mayWait, untilMs: startedMs + deadlineMs });
   if (resolution instanceof Promise) {
     waiting.take(client.address);
     return resolution.then(
       (late) => {
         waiting.release(client.address);
         const rendered = renderResolution(parsed, client, late);
-        const feeding = feed === null ? null : feedAnswer(feed, late, rendered, startedMs + state.resolver.deadlineMs);
+        const feeding = feed === null ? null : feedAnswer(feed, late, rendered, startedMs + deadlineMs);
         const ended = { ...arrived, replies: null };
         return feeding === null ? finish(ended, rendered, late) : feeding.then((fed) => finish(ended, rendered, fed));
       },
@@ -164,12 +171,12 @@ export function handlerFor(serving: Serving, log: OperationsLog): Handler {
     log.error({ err: error, query: Buffer.from(message).toString("base64") }, "a fault in Fenliu itself: please report it");
     return failQuery(serving, message, client);
   };
-  const answer = (message: Uint8Array, client: Client): HandlerReply | null | Promise<HandlerReply | null> => {
+  const answer: Handler["answer"] = (message, client, arrivedMs) => {
     try {
       // The thread of UDP has looked for a reply to repeat before it passed the query on.
       const repeated = client.transport === "udp" ? null : serving.replies?.repeat(message, client);
       if (repeated) return repeated;
-      const reply = serve(serving, message, client);
+      const reply = serve(serving, message, client, arrivedMs);
       return reply instanceof Promise ? reply.catch((error: unknown) => fail(error, message, client)) : reply;
     } catch (error) {
       return fail(error, message, client);
@@ -179,7 +186,21 @@ export function handlerFor(serving: Serving, log: OperationsLog): Handler {
     const { access, config } = serving.state;
     return access.mayConnect(address) || (config.ddns.onDoh && config.ddns.tokens.length > 0);
   };
-  return { answer, mayConnect, answerJson: (parameters, client) => answerJson(answer, parameters, client) };
+  return {
+    answer,
+    shed: (message, client) => shed(serving, message, client),
+    mayConnect,
+    answerJson: (parameters, client) => answerJson(answer, parameters, client),
+  };
+}
+
+/** Neither asks nor records anything: there are too many such queries. */
+function shed({ state }: Serving, message: Uint8Array, { address }: Client): HandlerReply | null {
+  const parsed = parseQuery(message);
+  if (parsed === null) return null;
+  const rcode = state.access.mayConnect(address) ? RCODE.SERVFAIL : RCODE.REFUSED;
+  const rejection = isRejection(parsed) ? parsed : { ...parsed, opcode: 0, rejected: rcode };
+  return { wire: rejectionReply(rejection), maxAgeSeconds: null };
 }
 
 function failQuery({ state, recorder }: Serving, message: Uint8Array, client: Client): HandlerReply | null {

@@ -98,6 +98,7 @@ interface RouterMetrics {
 interface ListenerMetrics {
   readonly udpInFlight: number;
   readonly udpUnsent: number;
+  readonly udpShed: number;
   readonly connections: number;
   readonly connectionsRefused: number;
   readonly connectionsEvicted: number;
@@ -139,6 +140,7 @@ const HELP = {
   fenliu_log_oldest_timestamp_seconds: "When the oldest record in the store came.",
   fenliu_udp_in_flight: "UDP queries whose answer is awaited.",
   fenliu_udp_unsent_total: "UDP replies that could not be sent, and UDP queries that found no room.",
+  fenliu_udp_shed_total: "UDP queries that found no room to wait for their turn, and got SERVFAIL at once.",
   fenliu_connections: "Open connections of clients.",
   fenliu_connections_refused_total: "Connections closed at once: there were too many, or the client is not in `access.clients`.",
   fenliu_connections_evicted_total:
@@ -271,6 +273,7 @@ function addLog(to: PrometheusWriter, log: LogStatus, { recordsDropped }: Counte
 function addListeners(to: PrometheusWriter, listeners: ListenerMetrics): void {
   to.write("fenliu_udp_in_flight", listeners.udpInFlight);
   to.write("fenliu_udp_unsent_total", listeners.udpUnsent);
+  to.write("fenliu_udp_shed_total", listeners.udpShed);
   to.write("fenliu_connections", listeners.connections);
   to.write("fenliu_connections_refused_total", listeners.connectionsRefused);
   to.write("fenliu_connections_evicted_total", listeners.connectionsEvicted);

@@ -62,10 +62,11 @@ const DNS_WORDS = [
 ];
 
 const clock = fakeClock();
-const counters = { udpInFlight: 0, udpUnsent: 0, connections: 0, connectionsRefused: 0, connectionsEvicted: 0 };
+const counters = { udpInFlight: 0, udpUnsent: 0, udpShed: 0, connections: 0, connectionsRefused: 0, connectionsEvicted: 0 };
 const SERVICES: ListenServices = {
   handler: {
     answer: (message) => (parseQuery(message) === null ? null : { wire: message, maxAgeSeconds: 1 }),
+    shed: () => null,
     mayConnect: () => true,
     answerJson: async (parameters) => ({ kind: "bad", text: String(parameters) }),
   },
@@ -161,7 +162,7 @@ export const FUZZ_TARGETS: Readonly<Record<string, FuzzTarget>> = {
         if (request === null) return;
         demand(request.end > at && request.end <= input.length, "a request beyond its bytes");
         at = request.end;
-        void DOH.respond("1.1", request.head, request.body, PEER);
+        void DOH.respond(request.head, request.body, { version: "1.1", peer: PEER, arrivedMs: 0 });
       }
     },
   },
@@ -195,7 +196,7 @@ export const FUZZ_TARGETS: Readonly<Record<string, FuzzTarget>> = {
     read(input) {
       const [method = "", target = "", contentType, forwardedFor, realIp] = input.toString("latin1").split("\n");
       const head = { method, target, contentType, contentEncoding: undefined, forwardedFor, realIp };
-      void DOH.respond("2", head, { kind: "whole", bytes: new Uint8Array(input) }, PEER);
+      void DOH.respond(head, { kind: "whole", bytes: new Uint8Array(input) }, { version: "2", peer: PEER, arrivedMs: 0 });
     },
   },
   lists: {

@@ -1,5 +1,6 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Client } from "../../src/lib/client.ts";
+import { systemClock } from "../../src/lib/clock.ts";
 import type { Handler, HandlerReply } from "../../src/listen/types.ts";
 import { ASKERS, type Asker, type AskerKind } from "./support/askers.ts";
 import { handlerOf, idOf, messageOf, openSite } from "./support/site.ts";
@@ -50,6 +51,22 @@ describe.each(ASKERS)("$title", (kind) => {
     await asker.ask(messageOf(1));
     const { transport, http, method } = kind;
     expect(clients).toEqual([{ transport, http, method, address: "127.0.0.1", port: expect.any(Number), clientId: null }]);
+  });
+
+  test("the handler is told when a question came, not when its turn came", async () => {
+    let nowMs = 0;
+    const waits: number[] = [];
+    const handler = handlerOf((wire, _client, arrivedMs = Number.NaN) => {
+      waits.push(nowMs - arrivedMs);
+      // Each answer takes a second of the listeners' clock.
+      nowMs += 1000;
+      return { wire, maxAgeSeconds: null };
+    });
+    const site = await openSite({ handler, clock: { ...systemClock, now: () => nowMs } });
+    const asker = await kind.open(site);
+    onTestFinished(() => asker.close());
+    for (let id = 0; id < 3; id++) await asker.ask(messageOf(id));
+    expect(waits).toEqual([0, 0, 0]);
   });
 
   test("a slow answer does not delay a fast one", async () => {

@@ -26,7 +26,7 @@ interface Settings {
 
 async function open({ handler = echo, address = "127.0.0.1", thread, watchMs = 1000 }: Settings = {}) {
   const events: ListenEvent[] = [];
-  const counters = { udpInFlight: 0, udpUnsent: 0, connections: 0, connectionsRefused: 0, connectionsEvicted: 0 };
+  const counters = { udpInFlight: 0, udpUnsent: 0, udpShed: 0, connections: 0, connectionsRefused: 0, connectionsEvicted: 0 };
   const table = new ReplyTable();
   const services = {
     handler,

@@ -22,7 +22,7 @@ function benchWith(handler: Handler = echo): Bench {
   const clock = fakeClock();
   const events: ListenEvent[] = [];
   const limits = LISTEN_LIMITS;
-  const counters = { udpInFlight: 0, udpUnsent: 0, connections: 0, connectionsRefused: 0, connectionsEvicted: 0 };
+  const counters = { udpInFlight: 0, udpUnsent: 0, udpShed: 0, connections: 0, connectionsRefused: 0, connectionsEvicted: 0 };
   const services = {
     handler,
     clock,
@@ -156,6 +156,29 @@ describe.skipIf(!hasIpv6)("IPv6", () => {
     onTestFinished(() => six.close(0));
     expect((await ask(await clientSocket(), "127.0.0.1", six.bound.port)).reply).toEqual(messageOf(1));
   });
+});
+
+test("a datagram that finds no room to wait for its turn gets the handler's short answer, and is counted", async () => {
+  const asked: Uint8Array[] = [];
+  const bench = benchWith(
+    handlerOf((wire) => {
+      asked.push(wire);
+      return { wire, maxAgeSeconds: null };
+    }),
+  );
+  class FullTurns extends Turns {
+    override get isOver(): boolean {
+      return true;
+    }
+    override postponeDatagram(): boolean {
+      return false;
+    }
+  }
+  const listener = await open("127.0.0.1", { ...bench, services: { ...bench.services, turns: new FullTurns() } });
+  const { reply } = await ask(await clientSocket(), "127.0.0.1", listener.bound.port);
+  expect(reply).toEqual(messageOf(1).slice(0, 2));
+  expect(asked).toEqual([]);
+  expect(bench.services.counters).toMatchObject({ udpInFlight: 0, udpShed: 1, udpUnsent: 0 });
 });
 
 test("a reply too large for a datagram is counted as unsent", async () => {

@@ -52,7 +52,7 @@ const OTHER_TYPES = `
   HTTPS | servfail   | far      | far 0         | failed  | verdict | near A, far A, far HTTPS
   HTTPS | nxdomain   | nxdomain | denied 0      | empty   | verdict | near A, far A
   HTTPS | foreign    | servfail | fails 0       | -       | default | near A, far A, far HTTPS
-  HTTPS | silent     | silent   | fails 4000    | -       | failure | near A, far A, far HTTPS
+  HTTPS | silent     | silent   | fails 4000    | -       | default | near A, far A, far HTTPS
   TXT   | honest     | far      | far 0         | -       | default | far TXT
   TXT   | poison     | far      | far 0         | -       | default | far TXT
   TXT   | honest     | servfail | fails 0       | -       | default | far TXT

@@ -1,5 +1,8 @@
 import { describe, expect, test } from "vitest";
-import type { Reply } from "../support/message.ts";
+import type { HandlerReply } from "../../src/listen/types.ts";
+import { operationsLog } from "../../src/log/operations.ts";
+import { handlerFor } from "../../src/server/pipeline.ts";
+import { queryWire, type Reply, readReply } from "../support/message.ts";
 import { siteWith } from "../support/site.ts";
 import { honest, silent, withRcode } from "../support/zone-script.ts";
 
@@ -82,6 +85,46 @@ describe("every query is answered within `answers.deadline`, whatever the upstre
     await site.clock.advance(4000);
     const rcodes = (await Promise.all(hanging)).map(({ rcode }) => rcode);
     expect(new Set(rcodes)).toEqual(new Set(["SERVFAIL"]));
+  });
+
+  describe("the time in which a question waited for its turn counts", () => {
+    const client = { address: "127.0.0.1", port: 5353, transport: "tcp", http: null, method: null, clientId: null } as const;
+
+    async function siteBeforeSilence() {
+      const site = await siteWith({ upstreams: { main: page } });
+      await site.ask("page.example");
+      site.server().follow(() => silent);
+      const handler = handlerFor(
+        site.app,
+        operationsLog("silent", () => {}, false),
+      );
+      /** Asks with a question that came some time ago. */
+      const ask = (name: string, agoMs: number) => {
+        const reply = handler.answer(queryWire(name, "A"), client, site.clock.now() - agoMs);
+        return reply instanceof Promise ? reply.then(read) : read(reply);
+      };
+      const read = (reply: HandlerReply | null) => readReply(reply?.wire ?? new Uint8Array());
+      return { site, ask };
+    }
+
+    test("a question that came 1.5 s ago has its reply after 2.5 s", async () => {
+      const { site, ask } = await siteBeforeSilence();
+      const before = site.asked().length;
+      const reply = ask("hangs.example", 1500);
+      await site.until(() => site.asked().length > before);
+      await site.clock.advance(2500);
+      expect(await reply).toMatchObject({ rcode: "SERVFAIL", ede: [22] });
+    });
+
+    test("one that has used up half of its time is not begun, and nothing is held against the name", async () => {
+      const { site, ask } = await siteBeforeSilence();
+      expect(ask("page.example", 3000)).toMatchObject({ answers: ["192.0.2.7"] });
+      const before = site.asked().length;
+      expect(ask("late.example", 3000)).toMatchObject({ rcode: "SERVFAIL", ede: [0] });
+      expect(site.asked()).toHaveLength(before);
+      site.server().follow(honest("late.example 100 A 192.0.2.8"));
+      expect(await ask("late.example", 0)).toMatchObject({ answers: ["192.0.2.8"] });
+    });
   });
 
   test("with a server that refuses connections: SERVFAIL at once", async () => {

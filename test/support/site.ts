@@ -263,7 +263,7 @@ export function openAsker(bound: Partial<BoundEndpoints>, transport: AskTranspor
 }
 
 const NOTHING_BOUND: BoundEndpoints = { dns: [], tls: [], https: [], http: [] };
-const NO_COUNTS = { udpInFlight: 0, udpUnsent: 0, connections: 0, connectionsRefused: 0, connectionsEvicted: 0 };
+const NO_COUNTS = { udpInFlight: 0, udpUnsent: 0, udpShed: 0, connections: 0, connectionsRefused: 0, connectionsEvicted: 0 };
 
 interface Somebody {
   readonly client: string | undefined;

@@ -121,7 +121,8 @@ export async function workbenchWith({
       const askedBefore = asked.length;
       const client: Client = { address, clientId, port: 5353, transport: "tcp", http: null, method: null };
       let ended = false;
-      const resolution = Promise.resolve(resolve(resolver, query, { client, mayWait: true })).finally(() => {
+      const terms = { client, mayWait: true, untilMs: startedMs + resolver.deadlineMs };
+      const resolution = Promise.resolve(resolve(resolver, query, terms)).finally(() => {
         ended = true;
       });
       // The promise is awaited below; until then a fault of the server must not end the process.

@@ -71,6 +71,8 @@ export interface Http2Stream {
   /** null = the head is larger than we take (status 431, RFC 6585 §5). */
   readonly head: Http2Head | null;
   readonly begunMs: number;
+  /** When the last bytes of the request came that have been taken. */
+  arrivedMs: number;
   /** null = the request has no body. */
   readonly body: BodyReader | null;
   /** The client has sent everything. */

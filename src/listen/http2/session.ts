@@ -200,9 +200,10 @@ export class Http2Session {
 
   #read(chunk: Buffer): void {
     if (this.#isOver) return;
+    this.#turns.noteRead(chunk.length, this.#clock.now());
     this.#reader.push(chunk);
     if (!this.#turns.isWaiting) this.#serve();
-    else this.#socket.pause();
+    else if (!this.#turns.mayReadAhead(this.#reader.unreadBytes)) this.#socket.pause();
   }
 
   /** Takes what has been read, in this turn of the event loop and, while others wait, in later ones. */
@@ -210,10 +211,7 @@ export class Http2Session {
     const wasPaused = this.#socket.isPaused();
     try {
       while (!this.#isOver) {
-        if (this.#turns.mustWait()) {
-          this.#socket.pause();
-          return;
-        }
+        if (this.#turns.mustWait()) return;
         const frame = this.#reader.next();
         if (frame === null) break;
         this.#receive(frame);
@@ -310,6 +308,7 @@ export class Http2Session {
       id: streamId,
       head,
       begunMs: this.#clock.now(),
+      arrivedMs: this.#turns.arrivedMs(this.#reader.unreadBytes),
       body: hasEnded ? null : new BodyReader(),
       hasEnded,
       isClosed: false,
@@ -367,6 +366,7 @@ export class Http2Session {
       return;
     }
     stream.hasEnded = true;
+    stream.arrivedMs = this.#turns.arrivedMs(this.#reader.unreadBytes);
     stream.body?.end();
   }
 

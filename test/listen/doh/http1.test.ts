@@ -81,7 +81,12 @@ describe("an answer", () => {
 
   test("in JSON that fails has an explanation", async () => {
     const connection = await connected({
-      handler: { answer: () => null, mayConnect: () => true, answerJson: async () => ({ kind: "bad", text: "No such type." }) },
+      handler: {
+        answer: () => null,
+        shed: () => null,
+        mayConnect: () => true,
+        answerJson: async () => ({ kind: "bad", text: "No such type." }),
+      },
     });
     const { status, body } = await connection.write("GET /dns-query?name=x&type=y HTTP/1.1\r\nHost: x\r\n\r\n").takeResponse();
     expect([status, body.toString()]).toEqual([400, "No such type.\n"]);

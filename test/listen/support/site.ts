@@ -10,10 +10,11 @@ export const tlsFixture = (name: string): string => fileURLToPath(new URL(`../..
 
 export const ON_LOOPBACK = [{ address: "127.0.0.1", port: 0 }];
 
-/** Everything but `answer` of a handler; JSON questions are answered with their parameters. */
+/** Everything but `answer` of a handler; what is shed gets its id back alone, JSON questions are answered with their parameters. */
 export function handlerOf(answer: Handler["answer"]): Handler {
   return {
     answer,
+    shed: (wire) => ({ wire: wire.slice(0, 2), maxAgeSeconds: null }),
     mayConnect: () => true,
     answerJson: async (parameters) => ({ kind: "ok", body: JSON.stringify([...parameters]), maxAgeSeconds: 7 }),
   };
