@@ -32,11 +32,10 @@ export function forward(resolver: Resolver, inProgress: UpstreamQuery, group: Gr
     const untilMs = nowMs + state.remainingSeconds * 1000;
     // Skip the write if the new expiry is less than a second later than the old one: no client was told a longer TTL.
     if (untilMs >= held.advertisedUntilMs + 1000) resolver.cache.extendAdvertised(key, outcomeOf(held.answer), untilMs);
-    if (resolver.prefetch && inProgress.mayWait && isPrefetchDue(resolver, inProgress, { held, nowMs, group })) {
-      resolver.cache.noteRenewal(key);
-      fetchAnswer(resolver, fetchRequest(inProgress, { question, key, group }));
-    }
-    return answerFresh(resolver, inProgress, { held, nowMs, remainingSeconds: state.remainingSeconds, question, group });
+    const fresh = answerFresh(resolver, inProgress, { held, nowMs, remainingSeconds: state.remainingSeconds, question, group });
+    if (!resolver.prefetch || !inProgress.mayWait || !isPrefetchDue(resolver, inProgress, { held, nowMs, group })) return fresh;
+    resolver.cache.noteRenewal(key);
+    return { ...fresh, renewal: fetchAnswer(resolver, fetchRequest(inProgress, { question, key, group })).result };
   }
   const isExpired = state.kind === "expired" || options === null;
   if (!inProgress.mayWait)
@@ -114,14 +113,15 @@ async function refresh(resolver: Resolver, inProgress: UpstreamQuery, { request,
   const stale = { held, options, group: request.group };
   const nowMs = resolver.clock.now();
   if (isStaleAtOnce(held, options, nowMs)) {
-    if (resolver.refreshThrottle.take(request.key, nowMs, options.recheckMs)) fetchAnswer(resolver, request);
-    return answerStale(inProgress, stale, []);
+    const isDue = resolver.refreshThrottle.take(request.key, nowMs, options.recheckMs);
+    const atOnce = answerStale(inProgress, stale, []);
+    return isDue ? { ...atOnce, renewal: fetchAnswer(resolver, request).result } : atOnce;
   }
   const fetch = fetchAnswer(resolver, request);
   const fetched = await awaitWithin(resolver.clock, options.afterMs, fetch.result);
   if (fetched?.kind === "answered" && !fetched.tentative) return answerFetched(resolver, inProgress, { request, fetched });
   if (fetched === null) resolver.cache.noteRefreshFailure(request.key);
-  return answerStale(inProgress, stale, fetched?.attempts ?? fetch.attempts());
+  return { ...answerStale(inProgress, stale, fetched?.attempts ?? fetch.attempts()), renewal: fetch.result };
 }
 
 interface FreshAnswer {

@@ -85,6 +85,8 @@ export interface Resolution {
    * changes the answer makes another one.
    */
   readonly held?: Held | null;
+  /** Ends when the cache has an answer in place of this one, or none came. Absent = nobody fetches one because of this query. Never rejects. */
+  readonly renewal?: Promise<unknown>;
   /** Absent = no rule compares. */
   readonly comparison?: Comparison;
 }

@@ -90,6 +90,7 @@ export function serve(
         const rendered = renderResolution(parsed, client, late);
         const feeding = feed === null ? null : feedAnswer(feed, late, rendered, startedMs + deadlineMs);
         const ended = { ...arrived, replies: null };
+        if (feed !== null) feedRenewal(feed, { state, parsed, client }, late);
         return feeding === null ? finish(ended, rendered, late) : feeding.then((fed) => finish(ended, rendered, fed));
       },
       (error: unknown) => {
@@ -99,7 +100,10 @@ export function serve(
     );
   }
   const rendered = renderResolution(parsed, client, resolution);
-  if (feed !== null) void feedAnswer(feed, resolution, rendered, null);
+  if (feed !== null) {
+    void feedAnswer(feed, resolution, rendered, null);
+    feedRenewal(feed, { state, parsed, client }, resolution);
+  }
   return finish(arrived, rendered, resolution);
 }
 
@@ -115,6 +119,18 @@ function feedAnswer(
   if (rule === null || answer === null || rendered === null) return null;
   const arrival = feed.see({ rule, answer, ttlSeconds: rendered.maxAgeSeconds ?? 0, untilMs });
   return arrival?.then((isThere) => (isThere ? resolution : { ...resolution, edits: [...edits, LATE_FOR_ROUTER] })) ?? null;
+}
+
+/** An answer that the cache gets ahead of time is noted when it comes: the first client that is given it does not wait, and its packets are on their way at once. */
+function feedRenewal(
+  feed: AnswerFeed,
+  { state, parsed, client }: { readonly state: ServerState; readonly parsed: Query; readonly client: Client },
+  { renewal }: Resolution,
+): void {
+  void renewal?.then(() => {
+    const renewed = resolve(state.resolver, parsed, { client, mayWait: false, untilMs: state.resolver.clock.now() });
+    if (!(renewed instanceof Promise)) void feedAnswer(feed, renewed, renderResolution(parsed, client, renewed), null);
+  });
 }
 
 const LATE_FOR_ROUTER = "sent before its addresses were in the router's list";

@@ -14,7 +14,7 @@ import { queryWire } from "../support/message.ts";
 import { openRest, type RestSetup } from "../support/routeros/rest.ts";
 import { Router } from "../support/routeros/router.ts";
 import { siteWith } from "../support/site.ts";
-import { honest } from "../support/zone-script.ts";
+import { honest, silent } from "../support/zone-script.ts";
 import { testCertificate } from "../upstreams/scripted-server.ts";
 
 const TLS = { cert: readFileSync(tlsFixture("cert.pem")), key: readFileSync(tlsFixture("key.pem")) };
@@ -84,7 +84,7 @@ describe("the REST client", () => {
 });
 
 describe("a server with a router", () => {
-  async function house(keys = "") {
+  async function house(keys = "", main = honest("page.example 300 A 203.0.113.7")) {
     const { router, server } = await openRouter();
     server.users.set("reader", { password: "other", policy: ["read", "api", "rest-api"] });
     const folder = directory();
@@ -93,7 +93,7 @@ describe("a server with a router", () => {
     const yaml = `routeros: { url: "${server.url}", user: fenliu, passwordFile: ${folder}/password, addressLists: [{ rule: all, list: WORLD }]${keys} }
 rules: [{ name: all, upstream: main }]
 devices: { router: true }`;
-    const site = await siteWith({ yaml, folder, admin: true, upstreams: { main: honest("page.example 300 A 203.0.113.7") } });
+    const site = await siteWith({ yaml, folder, admin: true, upstreams: { main } });
     await site.until(() => site.log.some((line) => line.includes("the router takes entries")));
     return { site, router, server, yaml };
   }
@@ -104,6 +104,29 @@ devices: { router: true }`;
     expect(router.rows(IPV4)).toMatchObject([{ list: "WORLD", address: "203.0.113.7", timeout: "20m" }]);
     expect(await (await site.api("router")).json()).toMatchObject({ problem: null, lists: [{ list: "WORLD", entries: 1 }] });
     expect(await (await site.api("/metrics")).text()).toMatch(/^fenliu_router_results_total\{result="held"\} 1$/m);
+  });
+
+  test.each([
+    ["in the last tenth of its life", [280]],
+    ["after its end, when a stale one is given at once", [310, 10]],
+  ])("has the addresses of an answer that is renewed %s in the list before a client is given them", async (_, waits) => {
+    let last = 7;
+    let isDown = false;
+    const { site, router } = await house("", (asked) =>
+      isDown ? silent : honest(`page.example 300 A 203.0.113.${last}`)(asked),
+    );
+    const addresses = () => router.rows(IPV4).map(({ address }) => address);
+    for (let hits = 0; hits < 3; hits++) await site.ask("page.example");
+    last = 8;
+    for (const [index, seconds] of waits.entries()) {
+      isDown = index < waits.length - 1;
+      await site.clock.advance(seconds * 1000);
+      const asking = site.ask("page.example");
+      if (isDown) await site.clock.advance(6000);
+      expect(await asking).toMatchObject({ answers: ["203.0.113.7"] });
+    }
+    await site.until(() => addresses().includes("203.0.113.8"));
+    expect(await site.ask("page.example")).toMatchObject({ answers: ["203.0.113.8"] });
   });
 
   test("shows in the record that a reply was sent first; a hit of the cache is answered without a promise", async () => {
