@@ -13,7 +13,6 @@ import {
   realpathSync,
   renameSync,
   rmSync,
-  writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -24,13 +23,6 @@ import { build } from "./build.mjs";
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 /** What a bundle has beside the runtime and the packages. */
 const SHIPPED = ["dist", "rules", "docs", "deploy", "fenliu.yaml", "start.mjs", "README.md", "package.json", "package-lock.json"];
-
-const LAUNCHER = `#!/bin/sh
-# Runs Fenliu with the Node that came along.
-here=$(dirname "$(readlink -f "$0")")
-export LD_LIBRARY_PATH="$here/../lib\${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
-exec "$here/node" --disable-warning=ExperimentalWarning "$here/../start.mjs" "$@"
-`;
 
 export function bundle(folder, platform) {
   const { optionalDependencies } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
@@ -51,7 +43,7 @@ export function bundle(folder, platform) {
   fetchRuntime(`${runtime}@${optionalDependencies[runtime]}`, join(folder, "bin"));
   mkdirSync(join(folder, "lib"));
   if (platform.startsWith("linux-")) fetchLibatomic(platform, join(folder, "lib"));
-  writeFileSync(join(folder, "bin", "fenliu"), LAUNCHER);
+  cpSync(join(ROOT, "tools/launcher.sh"), join(folder, "bin", "fenliu"));
   for (const name of readdirSync(join(folder, "bin"))) chmodSync(join(folder, "bin", name), 0o755);
 }
 

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { TYPE } from "../../src/dns/types.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { type FenliuProcess, fenliuCommand, makeCertificate } from "../clients/fenliu.ts";
-import { eventually, start } from "../clients/processes.ts";
+import { eventually, projectRoot, start } from "../clients/processes.ts";
 import { empty } from "../support/zone-script.ts";
 import { addresses } from "../upstreams/messages.ts";
 import {
@@ -37,6 +37,14 @@ export async function openUpstreams(nearAt = "127.0.0.1", farAt = nearAt, dotAt 
 const hostOf = (server: ScriptedServer): string => server.options().host;
 
 const CA = fileURLToPath(new URL("../fixtures/tls/cert.pem", import.meta.url));
+
+/** How `npm start` has the C library share out memory. */
+function allocatorSettings(): Readonly<Record<string, string>> {
+  const { scripts } = JSON.parse(readFileSync(join(projectRoot, "package.json"), "utf8"));
+  return Object.fromEntries(
+    [...scripts.start.matchAll(/(MALLOC_\w+)=\$\{\w+:-(\d+)\}/g)].map(([, name, value]) => [name, value]),
+  );
+}
 
 /** Shifts what `Date.now` says, by what a file says: the clock of the machine is not ours to set. */
 const CLOCK = `
@@ -96,7 +104,7 @@ export class World {
     writeFileSync(join(folder, "fenliu.yaml"), this.yaml("first"));
   }
 
-  /** Names below `far.example` and `dot.example` go to these groups, those below `both.example` are compared, all others go to `near`. */
+  /** Names below `far.example` and `dot.example` go to these groups, those below `both.example` are compared; `kept` is as `example`. All others go to `near`. */
   yaml(mark: string): string {
     const { near, far, dot } = this.upstreams;
     const { dns, tls, https, http } = this.#ports;
@@ -113,9 +121,9 @@ lists:
 rules:
   - { name: ${mark}, clients: [192.0.2.77], ipv6: nodata }
   - { name: ads, domains: "list:ads", answer: nodata }
-  - { name: far, domains: [far.example], upstream: far }
-  - { name: dot, domains: [dot.example], upstream: dot }
-  - { name: both, domains: [both.example], compare: { near: near, far: dot, keepNearIf: "list:near-ip", within: 800ms } }
+  - { name: far, domains: [far.example, far.kept], upstream: far }
+  - { name: dot, domains: [dot.example, dot.kept], upstream: dot }
+  - { name: both, domains: [both.example, both.kept], compare: { near: near, far: dot, keepNearIf: "list:near-ip", within: 800ms } }
 hosts: { records: { nas.lan: ${addressOf("nas.lan")} } }
 cache: { size: 8MiB, file: data/cache.db }
 log: { queries: { enabled: true, store: data/queries.db, max: 200000 } }
@@ -136,6 +144,7 @@ access: { rateLimit: { exempt: [private] } }
   async startFenliu(): Promise<FenliuProcess> {
     const [node, ...args] = fenliuCommand(join(this.folder, "fenliu.yaml"));
     const env = {
+      ...allocatorSettings(),
       CLOCK_SHIFT: join(this.folder, "shift"),
       LAG: this.#lagFile,
       FENLIU_NO_UPDATE: "1",

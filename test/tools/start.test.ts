@@ -1,5 +1,16 @@
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -80,4 +91,33 @@ test("a start without sources runs the compiled files alone", () => {
   start();
   for (const folder of ["src", "tools", "node_modules"]) rmSync(join(tree, folder), { recursive: true });
   expect(start().out).toBe("first");
+});
+
+describe("the allocator of the C library", () => {
+  /** What a shell's command sets of it, where `node` prints its environment. */
+  function settings(command: string, env: Readonly<Record<string, string>> = {}): string[] {
+    const bin = join(tree, "bin");
+    mkdirSync(bin, { recursive: true });
+    cpSync(join(ROOT, "tools/launcher.sh"), join(bin, "fenliu"));
+    writeFileSync(join(bin, "node"), "#!/bin/sh\nenv\n");
+    for (const name of ["node", "fenliu"]) chmodSync(join(bin, name), 0o755);
+    const PATH = `${bin}:${process.env["PATH"]}`;
+    const { stdout } = spawnSync("sh", ["-c", command], { cwd: tree, encoding: "utf8", env: { PATH, ...env } });
+    return stdout
+      .split("\n")
+      .filter((line) => line.startsWith("MALLOC_"))
+      .toSorted();
+  }
+  const { scripts } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+
+  test("is told by the launcher and by `npm start` alike to keep few arenas", () => {
+    expect(settings("exec bin/fenliu")).toContain("MALLOC_ARENA_MAX=2");
+    expect(settings(scripts.start)).toEqual(settings("exec bin/fenliu"));
+  });
+
+  test("is left as the operator has set it", () => {
+    const env = { MALLOC_ARENA_MAX: "7", MALLOC_TRIM_THRESHOLD_: "9" };
+    for (const command of ["exec bin/fenliu", scripts.start])
+      expect(settings(command, env)).toEqual(["MALLOC_ARENA_MAX=7", "MALLOC_TRIM_THRESHOLD_=9"]);
+  });
 });
