@@ -2,7 +2,7 @@
  * Days of a house in some minutes: `npm run soak [-- --minutes 1 --rate 100 --cached 5000 --reload-seconds 10]`. Clients of every transport ask at a steady
  * rate, others for cached names alone, while the configuration is reloaded, a list and the hosts change, the upstreams misbehave, the clock jumps and the
  * process is suspended. Ends with 1 where an answer was wrong, one came after the deadline, the process complained, the log lost a record, or memory or
- * handles have grown.
+ * handles have grown. SIGINT ends it before its time, with all that it says at its end.
  */
 import { once } from "node:events";
 import { setTimeout } from "node:timers/promises";
@@ -14,15 +14,18 @@ import type { CachedTask } from "./cached-thread.ts";
 import { SteadyHouse, type TallyReport, TRANSPORTS } from "./household.ts";
 import { inOrder, World } from "./world.ts";
 
-/** The deadline of the configuration, and what a busy machine may take on top. */
-const LATEST_MS = 4000 + 1500;
+/** For how long the process is suspended. */
+const SUSPENDED_MS = 1500;
+
+/** The deadline of the configuration, a suspension that falls into it, and what a busy machine may take on top. */
+const LATEST_MS = 4000 + SUSPENDED_MS + 1500;
 
 /** How long what was done last has to show: a reload's former state is closed after the deadline. */
 const SETTLE_MS = 6000;
 
 const PHASE_MS = 5000;
 
-/** Names of the clients that ask for cached ones alone. */
+/** Names of the clients that ask for cached ones alone: none of them is flushed, but each has to be renewed all the time. */
 const CACHED_NAMES = 1000;
 
 /** In MiB an hour; on top comes what a slope of so few samples may be by chance. */
@@ -60,6 +63,13 @@ function memoryText(metrics: string): string {
 function lostRecords(metrics: string): number {
   const counts = [...metrics.matchAll(/^fenliu_log_dropped_total\{.*\} (\d+)$/gm)];
   return counts.length === 0 ? Number.NaN : counts.reduce((sum, [, count]) => sum + Number(count), 0);
+}
+
+/** How many were asked and wrong, and by which transports how many were lost. */
+function totals(reports: readonly TallyReport[]): string {
+  const sum = (of: "asked" | "wrong") => reports.reduce((total, report) => total + report[of], 0);
+  const lost = reports.flatMap((report) => (report.lost > 0 ? [`${report.lost} lost over ${report.transport}`] : []));
+  return [`${sum("asked")} asked`, `${sum("wrong")} wrong`, ...lost].join(", ");
 }
 
 /** Reloads a changed file all the time, at best every so many seconds, until `isOver`. @returns how often. */
@@ -105,12 +115,22 @@ try {
   const cached = new Worker(new URL("./cached-thread.ts", import.meta.url), {
     workerData: {
       ports: world.fenliu.ports,
-      names: Array.from({ length: CACHED_NAMES }, (_, index) => `cached${index}.${groups[index % groups.length]}`),
+      names: Array.from(
+        { length: CACHED_NAMES },
+        (_, index) => `cached${index}.${groups[index % groups.length]?.replace("example", "kept")}`,
+      ),
       perSecond: Number(values.cached),
       lateMs: LATEST_MS,
     } satisfies CachedTask,
   });
+  let cachedReports: readonly TallyReport[] = [];
+  cached.on("message", (reports: readonly TallyReport[]) => {
+    cachedReports = reports;
+  });
   let isOver = false;
+  process.once("SIGINT", () => {
+    isOver = true;
+  });
   const reloading = reloadSteadily(world, { seconds: Number(values["reload-seconds"]), isOver: () => isOver }).catch(
     (error: unknown) => void problems.push(`reload: ${String(error)}`),
   );
@@ -129,7 +149,7 @@ try {
     async () => world.shiftClock([0, 3_600_000, -3_600_000, 86_400_000][Math.floor(random() * 4)] ?? 0),
     async () => {
       world.fenliu.child.kill("SIGSTOP");
-      await setTimeout(1500);
+      await setTimeout(SUSPENDED_MS);
       world.fenliu.child.kill("SIGCONT");
     },
     async () => {
@@ -137,7 +157,7 @@ try {
     },
   ];
   const scripts = Object.entries(BEHAVIOURS);
-  for (let phase = 0; elapsedMinutes() < minutes; phase++) {
+  for (let phase = 0; elapsedMinutes() < minutes && !isOver; phase++) {
     // Every other phase all is well.
     const [name, script] = (phase % 2 === 1 ? scripts[(phase >> 1) % scripts.length] : undefined) ?? ["in order", inOrder];
     world.follow(script);
@@ -150,6 +170,8 @@ try {
     await setTimeout(PHASE_MS);
     samples.push({ minutes: elapsedMinutes(), ...world.usage() });
     if (phase % 24 !== 0) continue;
+    cached.postMessage("reports");
+    console.log(`${new Date().toISOString().slice(11, 19)} ${totals([...house.reports(), ...cachedReports])}`);
     await world.call("GET", "/metrics").then(
       (metrics) =>
         console.log(`${new Date().toISOString().slice(11, 19)} ${memoryText(metrics)}, ${lostRecords(metrics)} records lost`),
@@ -158,8 +180,8 @@ try {
   }
   isOver = true;
   world.follow(inOrder);
-  cached.postMessage("stop");
-  const [cachedReports]: (readonly TallyReport[])[] = await once(cached, "message");
+  cached.postMessage("end");
+  await once(cached, "exit");
   await house.stop();
   const reloads = await reloading;
   await setTimeout(SETTLE_MS);
@@ -167,7 +189,7 @@ try {
   const metrics = await world.call("GET", "/metrics");
   const lost = lostRecords(metrics);
   if (lost !== 0) problems.push(`the query log has lost ${lost} records`);
-  const reports = [...house.reports(), ...(cachedReports ?? [])].filter(({ asked }) => asked > 0);
+  const reports = [...house.reports(), ...cachedReports].filter(({ asked }) => asked > 0);
   for (const { transport, row, wrong, lost: missing, slowestMs, details } of reports) {
     console.log(`${transport.padEnd(9)} ${row}`);
     if (wrong > 0) problems.push(`${transport}: ${wrong} wrong answers`);
