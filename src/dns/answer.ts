@@ -99,7 +99,7 @@ export function indexAnswer(message: Uint8Array): Answer | null {
   let additionalOffset: number | null = null;
   let signed = false;
   for (const { section, owner, type, ttl } of places) {
-    if (!isName(message, owner)) return indexTruncated(message, questionEnd);
+    if (!pointsToQuestion(message, owner) && !isName(message, owner)) return indexTruncated(message, questionEnd);
     if (section === "answer") {
       answerRecords++;
       lowestTtlSeconds = Math.min(lowestTtlSeconds ?? Number.POSITIVE_INFINITY, ttlAt(message, ttl));
@@ -117,7 +117,7 @@ export function indexAnswer(message: Uint8Array): Answer | null {
   if (opt !== null) places.pop();
   const name = plainName(message, HEADER_BYTES, questionEnd - 4);
   const type = uint16(message, questionEnd - 4);
-  const chainEnd = followAliases(message, places.slice(0, answerRecords), { name, type });
+  const chainEnd = followAliases(message, { places, answerRecords }, { name, type });
   const soa = startOfAuthority(message, places);
   if (chainEnd === null || soa === "malformed") return null;
   const ttlOffsets = new Uint16Array(places.length);
@@ -155,12 +155,34 @@ export function recordsOf(answer: Answer): readonly RecordPlace[] {
 }
 
 /** The IPv4 and IPv6 addresses in a section, as bytes (copies). */
-export function addressesOf(answer: Answer, wanted: Section = "answer"): Uint8Array[] {
+export function addressesOf(answer: Answer, section: "answer" | "additional" = "answer"): Uint8Array[] {
+  const { wire, ttlOffsets, answerRecords, additionalOffset } = answer;
   const addresses: Uint8Array[] = [];
-  for (const { section, type, data, end } of recordsOf(answer)) {
-    if (section === wanted && isAddress(type, end - data)) addresses.push(copyOf(answer.wire, data, end));
+  const end = section === "answer" ? answerRecords : ttlOffsets.length;
+  for (let index = section === "answer" ? 0 : answerRecords; index < end; index++) {
+    // Type and class lie before the TTL of a record, the length and the data behind.
+    const ttl = ttlOffsets[index] ?? 0;
+    const bytes = uint16(wire, ttl + 4);
+    if (section === "additional" && ttl < additionalOffset) continue;
+    if (isAddress(uint16(wire, ttl - 4), bytes)) addresses.push(copyOf(wire, ttl + 6, ttl + 6 + bytes));
   }
   return addresses;
+}
+
+/** Whether all records are what most answers consist of: those of the question's type, at the very name in the question. */
+export function isPlain({ wire, name, type, class: klass, ttlOffsets, answerRecords }: Answer): boolean {
+  if (answerRecords < ttlOffsets.length) return false;
+  let owner = HEADER_BYTES + name.length + 4;
+  for (const ttl of ttlOffsets) {
+    if (ttl !== owner + 6 || !pointsToQuestion(wire, owner)) return false;
+    if (uint16(wire, ttl - 4) !== type || uint16(wire, ttl - 2) !== klass) return false;
+    owner = ttl + 6 + uint16(wire, ttl + 4);
+  }
+  return true;
+}
+
+function pointsToQuestion(message: Uint8Array, owner: number): boolean {
+  return message[owner] === 0xc0 && message[owner + 1] === HEADER_BYTES;
 }
 
 /** The TTL at an offset. A TTL with its highest bit set counts as zero (RFC 2181 §8). */
@@ -244,13 +266,14 @@ const MAX_ALIASES = 64;
 
 function followAliases(
   message: Uint8Array,
-  answers: readonly RecordPlace[],
+  { places, answerRecords }: { readonly places: readonly RecordPlace[]; readonly answerRecords: number },
   asked: { readonly name: Name; readonly type: number },
-): { name: Name; answered: boolean } | null {
+): { readonly name: Name; readonly answered: boolean } | null {
   const aliases = new Map<Name, Name>();
   const answered = new Set<Name>();
-  for (const place of answers) {
-    const owner = readName(message, place.owner);
+  for (const [index, place] of places.entries()) {
+    if (index >= answerRecords) break;
+    const owner = pointsToQuestion(message, place.owner) ? asked.name : readName(message, place.owner);
     if (owner === null) return null;
     if (place.type === asked.type || asked.type === TYPE.ANY) answered.add(owner);
     if (place.type !== TYPE.CNAME) continue;

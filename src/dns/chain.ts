@@ -1,8 +1,8 @@
-import { type Answer, type DroppedRecord, type RecordPlace, recordsOf, reindexAnswer } from "./answer.ts";
+import { type Answer, type DroppedRecord, isPlain, type RecordPlace, recordsOf, reindexAnswer, type Section } from "./answer.ts";
 import { isWithin, type Name, nameEnd, ROOT, readName } from "./name.ts";
 import { moveRecord, writeMessage } from "./rebuild.ts";
 import { CLASS, TYPE } from "./types.ts";
-import { HEADER_BYTES, uint16 } from "./wire.ts";
+import { HEADER_BYTES, setUint16, uint16 } from "./wire.ts";
 
 /**
  * Leaves out the records that do not belong to the answer (RFC 5452 §6): a server may only speak about the name in the question. What stays:
@@ -15,9 +15,9 @@ import { HEADER_BYTES, uint16 } from "./wire.ts";
  * Signatures follow the records that they cover. Where nothing is left out the same answer is returned.
  */
 export function keepChain(answer: Answer): Answer {
-  const { wire, name, type, class: klass } = answer;
+  if (isPlain(answer)) return answer;
+  const { wire } = answer;
   const places = recordsOf(answer);
-  if (places.every((place) => isPlain(answer, place))) return answer;
   const keeping: Keeping = { answer, chain: chainOf(answer, places), mentioned: new Set() };
   const kept: RecordPlace[] = [];
   const dropped: DroppedRecord[] = [];
@@ -31,18 +31,27 @@ export function keepChain(answer: Answer): Answer {
     } else dropped.push({ section: place.section, type: place.type });
   }
   if (dropped.length === 0) return answer;
+  const edited = kept.at(-1) === places[kept.length - 1] ? cutBehind(answer, kept) : rebuildOf(answer, kept);
+  return { ...reindexAnswer(edited, answer), rcode: answer.rcode, dropped };
+}
+
+/** The message up to the end of these records, which are its first: names point only to what is before them. */
+function cutBehind({ wire, name }: Answer, kept: readonly RecordPlace[]): Uint8Array {
+  const cut = new Uint8Array(wire.subarray(0, kept.at(-1)?.end ?? HEADER_BYTES + name.length + 4));
+  const count = (each: Section): number => kept.filter(({ section }) => section === each).length;
+  setUint16(cut, 6, count("answer"));
+  setUint16(cut, 8, count("authority"));
+  setUint16(cut, 10, count("additional"));
+  return cut;
+}
+
+function rebuildOf({ wire, name, type, class: klass }: Answer, kept: readonly RecordPlace[]): Uint8Array {
   const start = { header: wire, name, type, class: klass };
   const records = kept.map((place) => moveRecord(wire, place));
   // What would be too long without compression is given up as a whole. The message without records always fits.
   const rebuilt = writeMessage(start, records) ?? writeMessage(start, []);
   if (rebuilt === null) throw new Error("a message without records is too long");
-  return { ...reindexAnswer(rebuilt, answer), rcode: answer.rcode, dropped };
-}
-
-/** Whether the record is what most answers consist of: one of the question's type, at the very name in the question. */
-function isPlain({ wire, type, class: klass }: Answer, place: RecordPlace): boolean {
-  const isAtQuestion = wire[place.owner] === 0xc0 && wire[place.owner + 1] === HEADER_BYTES;
-  return isAtQuestion && place.section === "answer" && place.type === type && place.class === klass;
+  return rebuilt;
 }
 
 interface Keeping {
