@@ -1,12 +1,14 @@
 import { type Answer, outcomeOf } from "../dns/answer.ts";
 import type { Question } from "../dns/query.ts";
 import { RCODE } from "../dns/types.ts";
+import type { Requester } from "../lib/client.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import { type AttemptOutcome, ask, type Latency, type Member, type MemberReply } from "./member.ts";
 import type { ServerOptions, Strategy } from "./options.ts";
+import { Stopper } from "./pending.ts";
 import { moreTelling } from "./reply.ts";
-import { type Attempt, type ExchangeOptions, UpstreamError, type UpstreamFailure } from "./upstream.ts";
+import { type Attempt, type ExchangeOptions, type StopSignal, UpstreamError, type UpstreamFailure } from "./upstream.ts";
 
 /**
  * How many times `attemptMs` a healthy member may be silent before it counts as failed, once all members have been asked. A slow member has not
@@ -52,6 +54,8 @@ export interface DispatchContext {
   readonly fallbackTakesSubnet: boolean;
   readonly hedges: HedgeBudget;
   readonly clock: Clock;
+  /** Called once for each dispatch, when it is settled: perhaps before its constructor returns. */
+  readonly onEnd: (dispatch: Dispatch, requester: Requester | null) => void;
 }
 
 /** The fallback group. */
@@ -61,7 +65,7 @@ interface Fallback {
 }
 
 /** `signal` absent = only `cancel` ends the dispatch. */
-export type DispatchOptions = Omit<ExchangeOptions, "signal" | "attempts"> & { readonly signal?: AbortSignal };
+export type DispatchOptions = Omit<ExchangeOptions, "signal" | "attempts"> & { readonly signal?: StopSignal };
 
 /** One attempt at a member, or at the fallback (`member` null). */
 interface PendingAttempt {
@@ -94,7 +98,7 @@ export class Dispatch {
   readonly #context: DispatchContext;
   readonly #question: Question;
   readonly #options: DispatchOptions;
-  readonly #stop = new AbortController();
+  readonly #stop = new Stopper();
   readonly #started: PendingAttempt[] = [];
   readonly #waiting: Member[];
   #fallback: Fallback | null;
@@ -142,6 +146,10 @@ export class Dispatch {
     return this.#trace ?? this.#started.flatMap((attempt) => this.#traceOf(attempt));
   }
 
+  get isSettled(): boolean {
+    return this.#trace !== null;
+  }
+
   /** Ends the dispatch with this failure. Has no effect on a settled dispatch. */
   cancel(error: UpstreamError): void {
     if (this.#trace !== null) return;
@@ -162,7 +170,7 @@ export class Dispatch {
       const attempt = this.#start(member);
       attempt.timer = this.#context.clock.setTimer(() => this.#noteSilence(attempt, member), this.#context.attemptMs);
       const group = this.#context.label;
-      const options = { ...this.#options, signal: this.#stop.signal, attempts: attempt.attempts, group };
+      const options = { ...this.#options, signal: this.#stop, attempts: attempt.attempts, group };
       this.#await(attempt, ask(member.upstream, this.#question, options));
       return;
     }
@@ -192,7 +200,7 @@ export class Dispatch {
     const attempt = this.#start(null);
     const question = this.#context.fallbackTakesSubnet ? this.#question : { ...this.#question, clientSubnet: null };
     try {
-      attempt.nested = fallback.start(question, { ...this.#options, doubtsEmpty: false, signal: this.#stop.signal });
+      attempt.nested = fallback.start(question, { ...this.#options, doubtsEmpty: false, signal: this.#stop });
       this.#await(attempt, attempt.nested.result);
     } catch (error) {
       this.#fail(attempt, error);
@@ -293,13 +301,18 @@ export class Dispatch {
     }
     if (this.#waiting.length > 0) return;
     const nowMs = this.#context.clock.now();
-    const pending = this.#started.filter(({ outcome }) => outcome === null);
-    const failedMs = Math.max(nowMs, ...pending.map((attempt) => this.#failedMs(attempt)));
+    let failedMs = nowMs;
+    for (const attempt of this.#started) {
+      if (attempt.outcome !== null) continue;
+      // It fails after its timer at the earliest, which leads here again.
+      if (attempt.timer !== null) return;
+      failedMs = Math.max(failedMs, this.#failedMs(attempt));
+    }
     this.#patience?.cancel();
     if (failedMs > nowMs) {
       if (Number.isFinite(failedMs)) this.#patience = this.#context.clock.setTimer(() => this.#review(), failedMs - nowMs);
     } else if (this.#fallback !== null) this.#askFallback(this.#fallback);
-    else if (this.#bad !== null || pending.length === 0) this.#exhaust();
+    else if (this.#bad !== null || !this.#isAnyPending()) this.#exhaust();
   }
 
   /** When a silent member counts as failed. The fallback never does: it has its own limits. */
@@ -331,29 +344,33 @@ export class Dispatch {
     this.#patience?.cancel();
     this.#head?.cancel();
     this.#doubt?.cancel();
-    const pending = this.#started.filter(({ outcome }) => outcome === null);
-    for (const attempt of pending) this.#close(attempt, { kind: "abandoned", silent: attempt.isSilent });
     this.#trace = [];
+    let isAnyAbandoned = false;
+    for (const attempt of this.#started) {
+      if (attempt.outcome !== null) continue;
+      this.#close(attempt, { kind: "abandoned", silent: attempt.isSilent });
+      isAnyAbandoned = true;
+    }
     // The abort completes the traces of servers and of the fallback, so it comes before the traces are read.
-    if (pending.length > 0) this.#stop.abort(new UpstreamError("aborted", this.#context.label, "no longer needed"));
+    if (isAnyAbandoned) this.#stop.abort();
     this.#trace = this.#started.flatMap((attempt) => this.#traceOf(attempt));
+    this.#context.onEnd(this, this.#options.requester);
   }
 
   #traceOf({ member, attempts, nested, startedMs, isSilent, outcome, elapsedMs }: PendingAttempt): readonly Attempt[] {
     if (member === null) return nested?.attempts() ?? [];
+    if (outcome !== null && outcome.kind !== "abandoned") return attempts;
     const { label, clock } = this.#context;
-    const trace = attempts.map((attempt) => ({ ...attempt, group: attempt.group ?? label }));
     const unanswered = (failure: UpstreamFailure | null, ms: number): Attempt => {
       const transport = transportOf(member.server);
       return { group: label, server: member.label, transport, startedMs, elapsedMs: ms, rcode: null, failure };
     };
-    if (outcome === null) return [...trace, unanswered(isSilent ? "timeout" : null, clock.now() - startedMs)];
-    if (outcome.kind !== "abandoned") return trace;
+    if (outcome === null) return [...attempts, unanswered(isSilent ? "timeout" : null, clock.now() - startedMs)];
     // A silent server is shown as silent, whether or not another one was faster.
     const failure = outcome.silent ? "timeout" : "aborted";
-    const last = trace.at(-1);
-    if (last?.failure === "aborted") return [...trace.slice(0, -1), { ...last, failure }];
-    return [...trace, unanswered(failure, elapsedMs)];
+    const last = attempts.at(-1);
+    if (last?.failure === "aborted") return [...attempts.slice(0, -1), { ...last, failure }];
+    return [...attempts, unanswered(failure, elapsedMs)];
   }
 
   /** Records what the first good answer says about the speed of all: a member that failed meanwhile is not faster than `attemptMs`. */
@@ -407,6 +424,7 @@ interface Candidate {
  * member is healthy all are asked at once, so that a recovered member answers without delay.
  */
 export function planFor<Of extends Candidate>(strategy: Strategy, candidates: readonly Of[], random: () => number): Plan<Of> {
+  if (candidates.length === 1) return { order: candidates, together: 1, measure: null };
   const healthy = candidates.filter((candidate) => candidate.healthy);
   const unhealthy = candidates.filter((candidate) => !candidate.healthy);
   if (healthy.length === 0) return { order: unhealthy, together: unhealthy.length, measure: null };

@@ -1,13 +1,13 @@
 import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
-import { AddressSet, canonicalAddress, networkOfAddress } from "../dns/address.ts";
+import { AddressSet, networkOfAddress } from "../dns/address.ts";
 import type { Answer } from "../dns/answer.ts";
 import type { Question } from "../dns/query.ts";
 import type { Requester } from "../lib/client.ts";
 import type { Clock } from "../lib/clock.ts";
 import { FairShare } from "../lib/fair-share.ts";
 import { Dispatch, type DispatchContext, type DispatchOptions, HedgeBudget, planFor } from "./dispatch.ts";
-import { isAddressType, MAX_MEMBER_IN_FLIGHT, Member, type MemberStatus } from "./member.ts";
+import { canonicalText, isAddressType, MAX_MEMBER_IN_FLIGHT, Member, type MemberStatus } from "./member.ts";
 import type { GroupOptions, ServerOptions, Strategy } from "./options.ts";
 import { BackgroundQueries, Probes } from "./probes.ts";
 import { type Egress, type ExchangeOptions, type Upstream, UpstreamError } from "./upstream.ts";
@@ -83,7 +83,12 @@ export class Group implements Upstream {
     this.#context = context;
     this.#fallback = fallback;
     const fallbackTakesSubnet = isDeepStrictEqual(options.ecs, fallback?.options.ecs ?? null);
-    this.#dispatchContext = { label, attemptMs, fallback, fallbackAfterMs, fallbackTakesSubnet, hedges: this.#hedges, clock };
+    const onEnd = (dispatch: Dispatch, requester: Requester | null): void => {
+      this.#dispatches.delete(dispatch);
+      this.#waiting.release(requester?.address ?? OURSELVES);
+    };
+    const hedges = this.#hedges;
+    this.#dispatchContext = { label, attemptMs, fallback, fallbackAfterMs, fallbackTakesSubnet, hedges, clock, onEnd };
     this.#asksFrom = AddressSet.of(...options.asksFrom);
     this.#members = openMembers(options, context, (member, healthy) => this.#noteHealth(member, healthy));
     this.encrypted = this.#members.every(({ upstream }) => upstream.encrypted) && fallback?.encrypted !== false;
@@ -130,14 +135,9 @@ export class Group implements Upstream {
     const plan = planFor(this.options.strategy, members, this.#context.random);
     if (plan.measure !== null) void this.#measure(plan.measure, question, options.requester);
     this.#hedges.noteQuestion();
-    const dispatch = new Dispatch(this.#dispatchContext, { question, plan }, options);
-    this.#dispatches.add(dispatch);
     this.#waiting.take(client);
-    const remove = (): void => {
-      this.#dispatches.delete(dispatch);
-      this.#waiting.release(client);
-    };
-    dispatch.result.then(remove, remove);
+    const dispatch = new Dispatch(this.#dispatchContext, { question, plan }, options);
+    if (!dispatch.isSettled) this.#dispatches.add(dispatch);
     return dispatch;
   }
 
@@ -206,8 +206,12 @@ export class Group implements Upstream {
     await Promise.all(this.#members.map(({ upstream }) => upstream.close()));
   }
 
+  /** The members without those that have the client's address: their own questions must not go back to them. */
   #reachableFrom(address: string): readonly Member[] {
-    return this.#asksFrom.hasText(address) ? [] : this.#members.filter((member) => !isAt(member, address));
+    if (this.#asksFrom.hasText(address)) return [];
+    const asked = canonicalText(address);
+    if (SHARED_ADDRESSES.has(asked) || !this.#members.some((member) => member.isAt(asked))) return this.#members;
+    return this.#members.filter((member) => !member.isAt(asked));
   }
 
   // At most one measurement of a member at a time, or the first burst of questions would go to one unmeasured member.
@@ -263,15 +267,6 @@ function openMembers(
  * it. If that resolver asks us, `asksFrom` says so.
  */
 const SHARED_ADDRESSES = new Set(["127.0.0.1", "::1"]);
-
-/** Whether this client address is an address of the member. The member's own questions must not go back to the member. */
-function isAt(member: Member, address: string): boolean {
-  const canonical = (text: string) => canonicalAddress(text) ?? text.toLowerCase();
-  const asked = canonical(address);
-  if (SHARED_ADDRESSES.has(asked)) return false;
-  const { host, addresses } = member.server;
-  return [host, ...addresses, ...(member.upstream.addresses?.() ?? [])].some((each) => canonical(each) === asked);
-}
 
 /** All groups of one configuration. */
 export class Groups {

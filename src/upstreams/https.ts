@@ -8,8 +8,8 @@ import { Http2Transport } from "./http2.ts";
 import type { HttpsExchange, HttpsTarget, HttpsTransport, TransportContext } from "./https-transport.ts";
 import { MAX_MEMBER_IN_FLIGHT } from "./member.ts";
 import type { ServerOptions } from "./options.ts";
-import { CarriedRequest, PendingRequests } from "./pending.ts";
-import { type AttemptSubject, noteAttempt, readReply } from "./reply.ts";
+import { type AttemptSubject, CarriedRequest, PendingRequests } from "./pending.ts";
+import { readReply } from "./reply.ts";
 import { type ExchangeOptions, type ServerContext, type Upstream, UpstreamError } from "./upstream.ts";
 
 const DEFAULT_PORT = 443;
@@ -38,22 +38,23 @@ export class HttpsServer implements Upstream {
     this.#target = { label, authority, path, method };
     this.#subject = { server: label, transport: "https", clock };
     this.#dialer = dialer;
-    this.#pending = new PendingRequests(label, MAX_MEMBER_IN_FLIGHT);
+    this.#pending = new PendingRequests(this.#subject, MAX_MEMBER_IN_FLIGHT);
   }
 
   exchange(question: Question, options: ExchangeOptions): Promise<Answer> {
     // RFC 8484 §4.1: id 0, so that equal questions are equal requests.
     const message = askMessage(question, { id: 0, edns: true, padded: true });
-    return noteAttempt(options, this.#subject, async () => {
-      const body = await this.#pending.run<Uint8Array>(options.signal, (settle) => {
-        const carried = new CarriedRequest(settle);
-        this.#send({ message, carried, wasResent: false });
-        return () => carried.cancel();
-      });
-      // The HTTP stream ties the answer to the question, so an id that the server made up does no harm.
-      const reply = readReply(body, uint16(body, 0), question);
-      if (reply.kind === "answer") return reply.answer;
-      throw new UpstreamError("malformed", this.label, reply.kind === "foreign" ? "answers another question" : reply.kind);
+    return this.#pending.run<Answer>(options, ({ resolve, reject }) => {
+      const read = (body: Uint8Array): void => {
+        // The HTTP stream ties the answer to the question, so an id that the server made up does no harm.
+        const reply = readReply(body, uint16(body, 0), question);
+        if (reply.kind === "answer") resolve(reply.answer);
+        else
+          reject(new UpstreamError("malformed", this.label, reply.kind === "foreign" ? "answers another question" : reply.kind));
+      };
+      const carried = new CarriedRequest<Uint8Array>({ resolve: read, reject });
+      this.#send({ message, carried, wasResent: false });
+      return () => carried.cancel();
     });
   }
 

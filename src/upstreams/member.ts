@@ -1,3 +1,4 @@
+import { canonicalAddress } from "../dns/address.ts";
 import type { Answer } from "../dns/answer.ts";
 import { keepChain } from "../dns/chain.ts";
 import { answersQuestion, type Question } from "../dns/query.ts";
@@ -33,6 +34,9 @@ export class Member {
   #lastFailure: LastFailure | null = null;
   #lastAddressQuestion: Question | null = null;
   #pausedUntilMs = Number.NEGATIVE_INFINITY;
+  /** What `upstream.addresses` last said, and all addresses of the server with those. */
+  #found: readonly string[] | null = null;
+  #addresses: ReadonlySet<string> = new Set();
 
   constructor(server: ServerOptions, upstream: Upstream, { clock, onHealthChange }: MemberContext) {
     this.server = server;
@@ -61,6 +65,15 @@ export class Member {
   /** The last A or AAAA question that was sent; null before the first. */
   get lastAddressQuestion(): Question | null {
     return this.#lastAddressQuestion;
+  }
+
+  /** Whether this is an address of the server, as far as they are known. @param address as `canonicalText` gives it. */
+  isAt(address: string): boolean {
+    const { host, addresses } = this.server;
+    const found = this.upstream.addresses?.() ?? NO_ADDRESSES;
+    if (found !== this.#found) this.#addresses = new Set([host, ...addresses, ...found].map(canonicalText));
+    this.#found = found;
+    return this.#addresses.has(address);
   }
 
   /** Counts a question that is about to be sent. false = `maxQps` or the limit on questions in flight forbids it. The caller calls `end` for each true. */
@@ -111,6 +124,13 @@ export class Member {
   }
 }
 
+const NO_ADDRESSES: readonly string[] = [];
+
+/** An address in the one way in which it is written here; a name in lower case. */
+export function canonicalText(host: string): string {
+  return canonicalAddress(host) ?? host.toLowerCase();
+}
+
 interface MemberContext {
   readonly clock: Clock;
   readonly onHealthChange: (member: Member, healthy: boolean) => void;
@@ -155,18 +175,16 @@ export type MemberReply =
   /** Another rcode, or a forged answer: the member replied, but not usefully. */
   | { readonly kind: "bad"; readonly answer: Answer; readonly isForged: boolean };
 
-/** Asks `upstream`, a member of the group, and classifies the answer. @throws an error that is not an UpstreamError: it is a bug. */
-export async function ask(
-  upstream: Upstream,
-  question: Question,
-  { group, ...options }: ExchangeOptions & { readonly group: string },
-): Promise<AttemptOutcome> {
+/** Asks `upstream`, a member of a group, and classifies the answer. @throws an error that is not an UpstreamError: it is a bug. */
+export async function ask(upstream: Upstream, question: Question, options: ExchangeOptions): Promise<AttemptOutcome> {
+  const { group, screen } = options;
   try {
-    const answer = keepChain(await upstream.exchange(question, options));
+    const received = await upstream.exchange(question, options);
     // A truncated answer lacks records. It must not reach a client or the cache.
-    if (!answersQuestion(answer, question) || answer.truncated) return { kind: "failed", failure: "malformed" };
+    if (!answersQuestion(received, question) || received.truncated) return { kind: "failed", failure: "malformed" };
+    const answer = keepChain(received);
     if (!saysWhatIs(answer)) return { kind: "bad", answer, isForged: false };
-    const screened = options.screen === undefined ? answer : options.screen(answer, group);
+    const screened = screen === undefined || group === undefined ? answer : screen(answer, group);
     return screened === null ? { kind: "bad", answer, isForged: true } : { kind: "good", answer: screened };
   } catch (error) {
     if (error instanceof UpstreamError) return { kind: "failed", failure: error.failure };

@@ -1,5 +1,5 @@
 import type { Clock, Timer } from "../lib/clock.ts";
-import { UpstreamError } from "./upstream.ts";
+import { type Attempt, type ExchangeOptions, type StopSignal, UpstreamError } from "./upstream.ts";
 
 /** Ends one pending request. The first call counts; later calls do nothing. */
 export interface Settle<T> {
@@ -7,15 +7,25 @@ export interface Settle<T> {
   readonly reject: (error: Error) => void;
 }
 
-/** The pending requests of one server, at most `limit`. Each ends with its caller's signal or with `close`, whatever the transport does. */
+/** One server and how it is asked: what its attempts have in common. */
+export interface AttemptSubject {
+  readonly server: string;
+  readonly transport: Attempt["transport"];
+  readonly clock: Clock;
+}
+
+/**
+ * The pending requests of one server, at most `limit`. Each ends with its caller's signal or with `close`, whatever the transport does, and is appended to
+ * the attempts of its caller then.
+ */
 export class PendingRequests {
-  readonly #label: string;
+  readonly #subject: AttemptSubject;
   readonly #limit: number;
-  readonly #rejects = new Set<(error: UpstreamError) => void>();
+  readonly #pending = new Set<{ reject(error: Error): void }>();
   #closed = false;
 
-  constructor(label: string, limit: number) {
-    this.#label = label;
+  constructor(subject: AttemptSubject, limit: number) {
+    this.#subject = subject;
     this.#limit = limit;
   }
 
@@ -23,35 +33,77 @@ export class PendingRequests {
    * Calls `start` at once. `start` begins the work and returns a function that undoes it, which is called exactly once, however the work ends.
    * @throws UpstreamError `aborted`, `closed`, or `barred` when the limit is reached; and the error that `start` rejects with.
    */
-  run<T>(signal: AbortSignal, start: (settle: Settle<T>) => () => void): Promise<T> {
+  run<T extends { readonly rcode: number }>(
+    { signal, attempts, group }: Pick<ExchangeOptions, "signal" | "attempts" | "group">,
+    start: (settle: Settle<T>) => () => void,
+  ): Promise<T> {
+    const { server, transport, clock } = this.#subject;
+    const startedMs = clock.now();
     return new Promise<T>((resolve, reject) => {
-      if (this.#closed) return reject(new UpstreamError("closed", this.#label, "closed"));
-      if (signal.aborted) return reject(new UpstreamError("aborted", this.#label, "the caller gave up"));
-      if (this.#rejects.size >= this.#limit)
-        return reject(new UpstreamError("barred", this.#label, `${this.#limit} questions are already waiting`));
       let undo: (() => void) | null = null;
       let hasEnded = false;
-      const end = (settle: () => void): void => {
-        if (hasEnded) return;
+      const end = (rcode: number | null, failure: Attempt["failure"]): boolean => {
+        if (hasEnded) return false;
         hasEnded = true;
         signal.removeEventListener("abort", abort);
-        this.#rejects.delete(fail);
+        this.#pending.delete(settle);
         undo?.();
-        settle();
+        attempts.push({ group: group ?? null, server, transport, startedMs, elapsedMs: clock.now() - startedMs, rcode, failure });
+        return true;
       };
-      const fail = (error: Error): void => end(() => reject(error));
-      const abort = (): void => fail(new UpstreamError("aborted", this.#label, "the caller gave up"));
+      const settle: Settle<T> = {
+        resolve: (reply) => void (end(reply.rcode, null) && resolve(reply)),
+        reject: (error) => {
+          // Any other error is a bug of ours, not a failure of the server.
+          if (end(null, error instanceof UpstreamError ? error.failure : null)) reject(error);
+        },
+      };
+      const abort = (): void => settle.reject(new UpstreamError("aborted", server, "the caller gave up"));
+      const refusal = this.#refusal(signal);
+      if (refusal !== null) return settle.reject(refusal);
       signal.addEventListener("abort", abort);
-      this.#rejects.add(fail);
-      const undoStart = start({ resolve: (value) => end(() => resolve(value)), reject: fail });
+      this.#pending.add(settle);
+      const undoStart = start(settle);
       if (hasEnded) undoStart();
       else undo = undoStart;
     });
   }
 
+  #refusal({ aborted }: StopSignal): UpstreamError | null {
+    const { server } = this.#subject;
+    if (this.#closed) return new UpstreamError("closed", server, "closed");
+    if (aborted) return new UpstreamError("aborted", server, "the caller gave up");
+    if (this.#pending.size < this.#limit) return null;
+    return new UpstreamError("barred", server, `${this.#limit} questions are already waiting`);
+  }
+
   close(): void {
     this.#closed = true;
-    for (const reject of this.#rejects) reject(new UpstreamError("closed", this.#label, "closed while a question was pending"));
+    const error = new UpstreamError("closed", this.#subject.server, "closed while a question was pending");
+    for (const pending of this.#pending) pending.reject(error);
+  }
+}
+
+/** The signal of a group's own, in place of an `AbortController`, of which each costs a miss more than finding its answer. */
+export class Stopper implements StopSignal {
+  readonly #listeners = new Set<() => void>();
+  #aborted = false;
+
+  get aborted(): boolean {
+    return this.#aborted;
+  }
+
+  addEventListener(_: "abort", listener: () => void): void {
+    this.#listeners.add(listener);
+  }
+
+  removeEventListener(_: "abort", listener: () => void): void {
+    this.#listeners.delete(listener);
+  }
+
+  abort(): void {
+    this.#aborted = true;
+    for (const listener of this.#listeners) listener();
   }
 }
 

@@ -130,8 +130,7 @@ export class BackgroundQueries {
     const timer = this.#clock.setTimer(() => finish({ kind: "abandoned", silent: true }), limitMs);
     this.#cancels.add(cancel);
     // A bug that throws here throws for clients' questions too, and is reported there.
-    // Nothing is screened, so the group does not matter.
-    ask(upstream, question, { signal: stop.signal, attempts: [], requester, group: "" }).then(finish, cancel);
+    ask(upstream, question, { signal: stop.signal, attempts: [], requester }).then(finish, cancel);
     return promise;
   }
 

@@ -4,7 +4,6 @@ import { HEADER_FLAG, type Question } from "../dns/query.ts";
 import { RCODE } from "../dns/types.ts";
 import { HEADER_BYTES, uint16 } from "../dns/wire.ts";
 import type { Clock } from "../lib/clock.ts";
-import { type Attempt, type ExchangeOptions, UpstreamError } from "./upstream.ts";
 
 /** DNS ids are below this number. */
 export const ID_LIMIT = 0x1_0000;
@@ -74,34 +73,6 @@ export function moreTelling(previous: Answer | null, next: Answer): Answer {
 
 function tellingScore(answer: Answer): number {
   return (answer.rcode === RCODE.SERVFAIL ? 2 : 0) + (answer.extendedErrors.length > 0 ? 1 : 0);
-}
-
-/** What all attempts at one server have in common. */
-export interface AttemptSubject {
-  readonly server: string;
-  readonly transport: Attempt["transport"];
-  readonly clock: Clock;
-}
-
-/** Calls `ask` and appends the outcome to `options.attempts`. The field `group` stays null; the group fills in its own name. */
-export async function noteAttempt<T extends { readonly rcode: number }>(
-  options: ExchangeOptions,
-  { server, transport, clock }: AttemptSubject,
-  ask: () => Promise<T>,
-): Promise<T> {
-  const startedMs = clock.now();
-  const note = (rcode: number | null, failure: Attempt["failure"]): void => {
-    options.attempts.push({ group: null, server, transport, startedMs, elapsedMs: clock.now() - startedMs, rcode, failure });
-  };
-  try {
-    const reply = await ask();
-    note(reply.rcode, null);
-    return reply;
-  } catch (error) {
-    // Any other error is a bug of ours, not a failure of the server.
-    if (error instanceof UpstreamError) note(null, error.failure);
-    throw error;
-  }
 }
 
 /** How long a server without EDNS is asked without OPT. After that time it may have been replaced or repaired. */

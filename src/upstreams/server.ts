@@ -82,7 +82,10 @@ export class SystemServer implements Upstream {
   async #askEach(resolvers: readonly Upstream[], question: Question, options: ExchangeOptions): Promise<Answer> {
     const { clock } = this.#parts;
     const enough = new AbortController();
-    const signal = AbortSignal.any([options.signal, enough.signal]);
+    const { signal } = enough;
+    const stop = (): void => enough.abort(new UpstreamError("aborted", this.label, "the caller gave up"));
+    if (options.signal.aborted) stop();
+    options.signal.addEventListener("abort", stop);
     const refusals: Answer[] = [];
     const timers: Timer[] = [];
     try {
@@ -98,6 +101,7 @@ export class SystemServer implements Upstream {
       if (best === null || options.signal.aborted) throw error;
       return best;
     } finally {
+      options.signal.removeEventListener("abort", stop);
       for (const timer of timers) timer.cancel();
     }
   }

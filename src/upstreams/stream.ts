@@ -7,8 +7,8 @@ import type { Clock } from "../lib/clock.ts";
 import { connectError, type Dialer, destroyAndWait } from "./dial.ts";
 import { MAX_MEMBER_IN_FLIGHT } from "./member.ts";
 import type { ServerOptions } from "./options.ts";
-import { CarriedRequest, ConnectionWatch, PendingRequests, silenceLimitMs } from "./pending.ts";
-import { type AttemptSubject, EdnsSupport, ID_LIMIT, noteAttempt, readReply } from "./reply.ts";
+import { type AttemptSubject, CarriedRequest, ConnectionWatch, PendingRequests, silenceLimitMs } from "./pending.ts";
+import { EdnsSupport, ID_LIMIT, readReply } from "./reply.ts";
 import { type ExchangeOptions, type ServerContext, type Upstream, UpstreamError } from "./upstream.ts";
 
 /**
@@ -63,19 +63,17 @@ export class StreamServer implements Upstream {
     this.encrypted = server.protocol === "tls";
     this.#subject = { server: server.label, transport: this.encrypted ? "tls" : "tcp", clock };
     this.#dialer = dialer;
-    this.#pending = new PendingRequests(server.label, MAX_MEMBER_IN_FLIGHT);
+    this.#pending = new PendingRequests(this.#subject, MAX_MEMBER_IN_FLIGHT);
     this.#edns = new EdnsSupport(clock);
   }
 
   exchange(question: Question, options: ExchangeOptions): Promise<Answer> {
     return this.#edns.ask((edns) =>
-      noteAttempt(options, this.#subject, () =>
-        this.#pending.run<Answer>(options.signal, (settle) => {
-          const carried = new CarriedRequest(settle);
-          this.#send({ question, edns, carried, moves: 0, wasResent: false });
-          return () => carried.cancel();
-        }),
-      ),
+      this.#pending.run<Answer>(options, (settle) => {
+        const carried = new CarriedRequest(settle);
+        this.#send({ question, edns, carried, moves: 0, wasResent: false });
+        return () => carried.cancel();
+      }),
     );
   }
 

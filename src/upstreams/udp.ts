@@ -1,6 +1,5 @@
 import { randomBytes, randomInt } from "node:crypto";
 import { createSocket } from "node:dgram";
-import { isIPv6 } from "node:net";
 import { LRUCache } from "lru-cache";
 import { type Answer, outcomeOf } from "../dns/answer.ts";
 import { askMessage, type Question } from "../dns/query.ts";
@@ -11,8 +10,8 @@ import { ServerCookies } from "./cookies.ts";
 import { connectError, type Dialer, ignore, type ServerAddresses } from "./dial.ts";
 import { MAX_MEMBER_IN_FLIGHT } from "./member.ts";
 import type { ServerOptions } from "./options.ts";
-import { PendingRequests, type Settle } from "./pending.ts";
-import { type AttemptSubject, EdnsSupport, ID_LIMIT, noteAttempt, readReply } from "./reply.ts";
+import { type AttemptSubject, PendingRequests, type Settle } from "./pending.ts";
+import { EdnsSupport, ID_LIMIT, readReply } from "./reply.ts";
 import { StreamServer } from "./stream.ts";
 import { type ExchangeOptions, type ServerContext, type Upstream, UpstreamError } from "./upstream.ts";
 
@@ -22,6 +21,8 @@ import { type ExchangeOptions, type ServerContext, type Upstream, UpstreamError 
  * after some 0.7 s, and then it refuses the name for 5 s.
  */
 const RESEND = { leastMs: 200, mostMs: 1_000 } as const;
+
+const NO_ADDRESSES: readonly string[] = [];
 
 /** Addresses of one server whose cookies are kept. */
 const MAX_COOKIES = 32;
@@ -38,7 +39,6 @@ interface DatagramReply {
 interface DatagramQuery {
   readonly edns: boolean;
   readonly question: Question;
-  readonly signal: AbortSignal;
   /** See `ExchangeOptions.holdSuspects`. */
   readonly holdSuspects: boolean;
 }
@@ -74,25 +74,19 @@ export class UdpServer implements Upstream {
     this.#overTcp = new StreamServer(server, context, dialer);
     this.#edns = new EdnsSupport(clock);
     this.#spoofs = new SpoofDetector(clock);
-    this.#pending = new PendingRequests(server.label, MAX_MEMBER_IN_FLIGHT);
+    this.#pending = new PendingRequests(this.#subject, MAX_MEMBER_IN_FLIGHT);
   }
 
   exchange(question: Question, options: ExchangeOptions): Promise<Answer> {
     return this.#edns.ask(async (edns) => {
-      const ask = () =>
-        this.#ask({
-          edns,
-          question,
-          signal: options.signal,
-          holdSuspects: edns && options.holdSuspects === true,
-        });
-      const { answer } = await noteAttempt(options, this.#subject, ask);
+      const query = { edns, question, holdSuspects: edns && options.holdSuspects === true };
+      const { answer } = await this.#pending.run<DatagramReply>(options, (settle) => this.#start(query, settle));
       return answer ?? (await this.#overTcp.exchange(question, options));
     });
   }
 
-  #cookiesOf(address: string, edns: boolean): ServerCookies | null {
-    if (this.#cookies === null || !edns) return null;
+  #cookiesOf(address: string): ServerCookies | null {
+    if (this.#cookies === null) return null;
     const known = this.#cookies.get(address) ?? new ServerCookies();
     this.#cookies.set(address, known);
     return known;
@@ -118,40 +112,50 @@ export class UdpServer implements Upstream {
     await this.#overTcp.close();
   }
 
-  async #ask(query: DatagramQuery): Promise<DatagramReply> {
-    const [address] = this.#addresses.pinned() ?? (await this.#lookUp(query.signal));
-    if (address === undefined) throw new UpstreamError("bootstrap", this.label, "no address");
-    return await this.#pending.run<DatagramReply>(query.signal, (settle) => this.#send(address, query, settle));
-  }
-
-  #lookUp(signal: AbortSignal): Promise<readonly string[]> {
-    return this.#pending.run<readonly string[]>(signal, (settle) => {
-      this.#addresses.list().then(settle.resolve, settle.reject);
-      return ignore;
-    });
+  /** Sends the query, once the address of the server is known. Returns a function that undoes it. */
+  #start(query: DatagramQuery, settle: Settle<DatagramReply>): () => void {
+    const [pinned] = this.#addresses.pinned() ?? NO_ADDRESSES;
+    if (pinned !== undefined) return this.#send(pinned, query, settle);
+    let undo: (() => void) | null = ignore;
+    this.#addresses.list().then(([address]) => {
+      if (undo === null) return;
+      if (address !== undefined) undo = this.#send(address, query, settle);
+      else settle.reject(new UpstreamError("bootstrap", this.label, "no address"));
+    }, settle.reject);
+    return () => {
+      undo?.();
+      undo = null;
+    };
   }
 
   /** Sends the query and settles with the first reply that matches. Returns a function that frees the socket and the timers. */
   #send(address: string, query: DatagramQuery, settle: Settle<DatagramReply>): () => void {
     const { clock } = this.#subject;
     const { question, holdSuspects } = query;
-    const cookies = this.#cookiesOf(address, query.edns);
+    const cookies = query.edns ? this.#cookiesOf(address) : null;
     const cookie = cookies?.next(clock.now()) ?? null;
     const message = this.#messageOf(query, cookie);
     const id = message.readUInt16BE(0);
-    const socket = createSocket(isIPv6(address) ? "udp6" : "udp4");
+    const isV6 = address.includes(":");
+    // Nothing is looked up, and so nothing is put off: the query leaves in this turn.
+    const socket = createSocket({ type: isV6 ? "udp6" : "udp4", lookup: (text, _, found) => found(null, text, isV6 ? 6 : 4) });
     let resendTimer: Timer | null = null;
     let holdTimer: Timer | null = null;
-    let sentMs = clock.now();
+    const sentMs = clock.now();
     let isSentOnce = true;
     let isSilent = true;
-    let hasEnded = false;
     const fail = (error: Error): void => {
       isSilent = false;
       this.#addresses.noteFailure(address);
       settle.reject(connectError(error, this.label));
     };
-    const send = (): void => socket.send(message, (error) => error !== null && fail(error));
+    const send = (): void => {
+      try {
+        socket.send(message, (error) => error !== null && fail(error));
+      } catch {
+        // It is not connected. Its event `error` tells why.
+      }
+    };
     const resendAfter = (delayMs: number): void => {
       resendTimer = clock.setTimer(() => {
         isSentOnce = false;
@@ -183,15 +187,13 @@ export class UdpServer implements Upstream {
           accept();
         }, HOLD_MS);
     });
-    socket.once("connect", () => {
-      if (hasEnded) return;
-      sentMs = clock.now();
+    socket.bind({ port: 0, exclusive: true });
+    if (isSilent) {
+      socket.connect(this.#port, address);
       send();
       resendAfter(this.#roundTrips.patienceMs);
-    });
-    socket.connect(this.#port, address);
+    }
     return () => {
-      hasEnded = true;
       resendTimer?.cancel();
       holdTimer?.cancel();
       if (isSilent && clock.now() - sentMs >= SILENT_MS) this.#addresses.noteFailure(address);

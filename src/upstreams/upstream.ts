@@ -37,9 +37,11 @@ export interface Upstream {
 /** What a query takes along besides the question. */
 export interface ExchangeOptions {
   /** Ends the exchange. The caller owns the deadline. */
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
   /** The trace of the query. The upstream appends to it. */
   readonly attempts: Attempt[];
+  /** The group that asks its member; absent = no group does. */
+  readonly group?: string;
   /** The client, so that a question never goes back to its sender; null = the question is our own. */
   readonly requester: Requester | null;
   /** What must not reach a group. Absent = everything may. */
@@ -53,6 +55,13 @@ export interface ExchangeOptions {
   readonly screen?: (answer: Answer, group: string) => Answer | null;
   /** Whether to hold back an answer over plain UDP that lacks the OPT record of a real one: forgers answer fast and do not speak EDNS. */
   readonly holdSuspects?: boolean;
+}
+
+/** Tells that nobody waits any more: an `AbortSignal`, or what serves as one and costs less (`Stopper`). */
+export interface StopSignal {
+  readonly aborted: boolean;
+  addEventListener(type: "abort", listener: () => void): void;
+  removeEventListener(type: "abort", listener: () => void): void;
 }
 
 /** Says what must not reach a group (`never`). It comes with each question, because a reload changes it while groups go on. */

@@ -175,10 +175,10 @@ export function memberOf(about: Pick<Upstream, "label" | "encrypted">, clock: Fa
     ...about,
     async exchange(question, errand) {
       const startedMs = clock.now();
-      const { signal, attempts } = errand;
+      const { signal, attempts, group } = errand;
       const note = (rcode: number | null) =>
         attempts.push({
-          group: null,
+          group: group ?? null,
           server: about.label,
           transport: "udp",
           startedMs,
@@ -222,7 +222,7 @@ interface Carrying {
 
 function carriedOut(action: Action, { about, signal, clock }: Carrying): Promise<Answer> {
   const { promise, resolve: answer, reject } = Promise.withResolvers<Answer>();
-  signal.addEventListener("abort", () => reject(new UpstreamError("aborted", about.label, "scripted")), { once: true });
+  signal.addEventListener("abort", () => reject(new UpstreamError("aborted", about.label, "scripted")));
   const perform = (next: Action): void => {
     if (next.kind === "after") clock.setTimer(() => perform(next.action), next.delayMs);
     else if (next.kind === "reply") {

@@ -48,14 +48,14 @@ export class ScriptedServer implements Upstream {
     this.#clock = clock;
   }
 
-  exchange(question: Question, { signal, attempts }: ExchangeOptions): Promise<Answer> {
+  exchange(question: Question, { signal, attempts, group }: ExchangeOptions): Promise<Answer> {
     const startedMs = this.#clock.now();
     const { behaviour } = this;
     this.asked.push({ question, atMs: startedMs });
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     const note = (end: Pick<Attempt, "rcode" | "failure">): void => {
       attempts.push({
-        group: null,
+        group: group ?? null,
         server: this.label,
         transport: "udp",
         startedMs,
@@ -80,7 +80,7 @@ export class ScriptedServer implements Upstream {
       resolve(answerFrom(this.label, question, behaviour));
     };
     const timer = behaviour.kind === "silent" ? null : this.#clock.setTimer(end, behaviour.afterMs);
-    signal.addEventListener("abort", onAbort, { once: true });
+    signal.addEventListener("abort", onAbort);
     return promise;
   }
 

@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,7 +5,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { type Answer, indexAnswer } from "../../../src/dns/answer.ts";
 import { RCODE } from "../../../src/dns/types.ts";
 import { resolversIn, SystemServer } from "../../../src/upstreams/server.ts";
-import { type Upstream, UpstreamError } from "../../../src/upstreams/upstream.ts";
+import { type StopSignal, type Upstream, UpstreamError } from "../../../src/upstreams/upstream.ts";
 import { type FakeClock, fakeClock } from "../../support/fake-clock.ts";
 import { addressMessage, questionFor, rcodeMessage } from "../messages.ts";
 import { addressTexts, errand, until } from "./set-up.ts";
@@ -46,9 +45,9 @@ class Resolvers {
 
   waiting = 0;
 
-  async #untilAborted(signal: AbortSignal, address: string): Promise<never> {
+  async #untilAborted(signal: StopSignal, address: string): Promise<never> {
     this.waiting += 1;
-    await once(signal, "abort");
+    await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
     throw new UpstreamError("aborted", address, "given up");
   }
 
