@@ -132,12 +132,12 @@ export class Http1Transport implements HttpsTransport {
       signal,
     });
     this.#respondedAtMs = this.#context.clock.now();
-    const contentType = headers["content-type"];
-    const fault = responseFault(
-      this.#context.target.label,
-      statusCode,
-      Array.isArray(contentType) ? contentType[0] : contentType,
-    );
+    const first = (value: string | string[] | undefined) => (Array.isArray(value) ? value[0] : value);
+    const fault = responseFault(this.#context.target.label, {
+      status: statusCode,
+      contentType: first(headers["content-type"]),
+      retryAfter: first(headers["retry-after"]),
+    });
     if (fault !== null) {
       // A short error page is read to its end, so the connection can be kept.
       await body.dump({ limit: MAX_DUMPED_BYTES }).catch(ignore);

@@ -96,7 +96,11 @@ export class Http2Transport implements HttpsTransport {
     stream.on("response", (headers) => {
       this.#noteReceived();
       contentLength = headers["content-length"];
-      const fault = responseFault(label, headers[":status"] ?? 0, headers["content-type"]);
+      const fault = responseFault(label, {
+        status: headers[":status"] ?? 0,
+        contentType: headers["content-type"],
+        retryAfter: headers["retry-after"],
+      });
       if (fault !== null) reject(fault);
     });
     stream.on("data", (chunk: Buffer) => {

@@ -55,9 +55,16 @@ export function httpsRequest({ method, path }: HttpsTarget, message: Buffer) {
   return { method, path: path + query, headers: { accept: DNS_MESSAGE }, body: null };
 }
 
+/** The head of a response, as far as DoH needs it. */
+interface ResponseHead {
+  readonly status: number;
+  readonly contentType: string | undefined;
+  readonly retryAfter: string | undefined;
+}
+
 /** Why the head of a response is unusable; null = it is usable. A redirect is never followed. */
-export function responseFault(label: string, status: number, contentType: string | undefined): UpstreamError | null {
-  if (status !== 200) return new UpstreamError("http", label, `status ${status}`);
+export function responseFault(label: string, { status, contentType, retryAfter }: ResponseHead): UpstreamError | null {
+  if (status !== 200) return new UpstreamError("http", label, `status ${status}`, retryAfter);
   if (contentType !== undefined && /^application\/dns-message\s*(?:;|$)/i.test(contentType)) return null;
   return new UpstreamError("malformed", label, `the content type is ${contentType ?? "missing"}`);
 }

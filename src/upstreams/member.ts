@@ -16,8 +16,11 @@ import { type ExchangeOptions, type Upstream, UpstreamError, type UpstreamFailur
  */
 export const MAX_MEMBER_IN_FLIGHT = 2000;
 
-/** How long a member comes after the others once it has answered with an HTTP status alone: most of these say that it has too much to do (429, 503). */
-export const PAUSE_MS = 1000;
+/**
+ * How long a member comes after the others once it has answered with an HTTP status alone: most of these say that it has too much to do (429, 503). Its
+ * Retry-After may ask for more, up to `mostMs`: nobody can send us away for a day.
+ */
+export const PAUSE = { leastMs: 1000, mostMs: 60_000 } as const;
 
 /** One server of a group, with its health, its speed and its counters. */
 export class Member {
@@ -93,7 +96,8 @@ export class Member {
       this.#failures += 1;
       this.#lastFailure = { reason, atWallMs: this.#clock.wallMs() };
     }
-    if (outcome.kind === "failed" && outcome.failure === "http") this.#pausedUntilMs = this.#clock.now() + PAUSE_MS;
+    if (outcome.kind === "failed" && outcome.failure === "http")
+      this.#pausedUntilMs = this.#clock.now() + pauseMs(outcome.retryAfter ?? null, this.#clock.wallMs());
     const symptom = symptomOf(outcome);
     if (symptom === "reply") this.health.noteReply("client");
     else if (symptom === "refused") this.health.noteRefusal();
@@ -164,7 +168,7 @@ export function isAddressType(type: number): boolean {
 /** How one attempt at one member ended. */
 export type AttemptOutcome =
   | MemberReply
-  | { readonly kind: "failed"; readonly failure: UpstreamFailure }
+  | { readonly kind: "failed"; readonly failure: UpstreamFailure; readonly retryAfter?: string | null }
   /** We stopped waiting. `silent` = the member had its full `attemptMs` before that. */
   | { readonly kind: "abandoned"; readonly silent: boolean };
 
@@ -187,9 +191,16 @@ export async function ask(upstream: Upstream, question: Question, options: Excha
     const screened = screen === undefined || group === undefined ? answer : screen(answer, group);
     return screened === null ? { kind: "bad", answer, isForged: true } : { kind: "good", answer: screened };
   } catch (error) {
-    if (error instanceof UpstreamError) return { kind: "failed", failure: error.failure };
+    if (error instanceof UpstreamError) return { kind: "failed", failure: error.failure, retryAfter: error.retryAfter };
     throw error;
   }
+}
+
+/** How long to spare a server that sent this Retry-After: seconds, or a date (RFC 9110 §10.2.3, §5.6.7). */
+export function pauseMs(retryAfter: string | null, nowWallMs: number): number {
+  const text = retryAfter?.trim() ?? "";
+  const wantedMs = /^\d+$/.test(text) ? Number(text) * 1000 : /[a-z]/i.test(text) ? Date.parse(text) - nowWallMs : Number.NaN;
+  return Number.isNaN(wantedMs) ? PAUSE.leastMs : Math.min(PAUSE.mostMs, Math.max(PAUSE.leastMs, wantedMs));
 }
 
 type Symptom = "reply" | "silence" | "refused" | "none";

@@ -124,9 +124,12 @@ export const OWN_FAILURES: ReadonlySet<UpstreamFailure> = new Set(["barred", "fo
 export class UpstreamError extends Error {
   readonly failure: UpstreamFailure;
   readonly server: string;
+  /** The field Retry-After of the response, as the server sent it; null = there was none. */
+  readonly retryAfter: string | null;
 
-  constructor(failure: UpstreamFailure, server: string, detail: string) {
+  constructor(failure: UpstreamFailure, server: string, detail: string, retryAfter: string | null = null) {
     super(`${server}: ${detail}`);
+    this.retryAfter = retryAfter;
     this.name = "UpstreamError";
     this.failure = failure;
     this.server = server;

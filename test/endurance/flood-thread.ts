@@ -1,7 +1,9 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
+import { readlinkSync } from "node:fs";
 import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
 import { connect, type Socket } from "node:net";
+import { setPriority } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
 import { parentPort, workerData } from "node:worker_threads";
 import { frame, MessageFramer } from "../../src/dns/wire.ts";
@@ -162,6 +164,8 @@ async function overHttp2(flood: Flood, task: FloodTask): Promise<void> {
 
 const WAYS = { udp: overUdp, tcp: overTcp, "http/1.1": overHttp1, h2c: overHttp2 } as const;
 
+// A flood comes from other machines: it must not take the processor from the server and from those who measure. Linux has a priority for each thread.
+setPriority(Number(readlinkSync("/proc/thread-self").split("/").at(-1)), 10);
 const task: FloodTask = workerData;
 const flood = new Flood(task);
 await WAYS[task.transport](flood, task);

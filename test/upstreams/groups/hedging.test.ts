@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { HEDGES } from "../../../src/upstreams/dispatch.ts";
-import { PAUSE_MS } from "../../../src/upstreams/member.ts";
+import { PAUSE, pauseMs } from "../../../src/upstreams/member.ts";
 import { answers, fails, groupOptions, Site, silent } from "./scripted.ts";
 
 /** How often each server was asked since the last call. */
@@ -79,7 +79,7 @@ describe("a member that answers with an HTTP status alone, such as 429", () => {
       await site.askTimes(10);
       expect(counts(site)["a"]).toBe(0);
       expect(site.group.status().members.map(({ healthy }) => healthy)).toEqual([true, true, true]);
-      await site.clock.advance(PAUSE_MS);
+      await site.clock.advance(PAUSE.leastMs);
       site.behave({ a: answers(1) });
       // Asks for a measurement.
       site.random = () => 0.01;
@@ -87,6 +87,34 @@ describe("a member that answers with an HTTP status alone, such as 429", () => {
       expect(counts(site)["a"]).toBe(1);
     },
   );
+
+  test("is spared for as long as its Retry-After says, within a minute (RFC 9110 §10.2.3)", async () => {
+    const site = new Site(groupOptions("g"));
+    site.behave({ a: fails("http", 1, "20"), b: answers(10) });
+    await site.ask();
+    site.behave({ a: answers(1) });
+    site.takeAsked();
+    await site.clock.advance(19_000);
+    expect(await site.ask()).toMatchObject({ outcome: "b" });
+    await site.clock.advance(1000);
+    site.takeAsked();
+    for (let asked = 0; asked < 100 && site.server("a").asked.length === 0; asked++) await site.ask();
+    expect(counts(site)["a"]).toBe(1);
+  });
+
+  test.each([
+    ["20", 20_000],
+    ["0", 1000],
+    ["86400", 60_000],
+    ["Mon, 30 Nov 2026 12:00:30 GMT", 30_000],
+    ["Mon, 30 Nov 2026 11:00:00 GMT", 1000],
+    ["Tue, 01 Dec 2026 12:00:00 GMT", 60_000],
+    ["-5", 1000],
+    ["soon", 1000],
+    [null, 1000],
+  ])("Retry-After: %s is a pause of %d ms", (text, ms) => {
+    expect(pauseMs(text, Date.UTC(2026, 10, 30, 12))).toBe(ms);
+  });
 
   test("is asked all the same where every other one has failed, or is spared too", async () => {
     const site = new Site(groupOptions("g"));

@@ -18,7 +18,7 @@ import { serverOptions } from "../server-options.ts";
 /** What a scripted server does with a question. */
 export type Behaviour =
   | { readonly kind: "answer"; readonly afterMs: number; readonly rcode: number; readonly edit?: Partial<Answer> }
-  | { readonly kind: "fail"; readonly afterMs: number; readonly failure: UpstreamFailure }
+  | { readonly kind: "fail"; readonly afterMs: number; readonly failure: UpstreamFailure; readonly retryAfter: string | null }
   | { readonly kind: "silent" };
 
 export const silent: Behaviour = { kind: "silent" };
@@ -27,8 +27,8 @@ export function answers(afterMs: number, rcode: number = RCODE.NOERROR, edit: Pa
   return { kind: "answer", afterMs, rcode, edit };
 }
 
-export function fails(failure: UpstreamFailure, afterMs = 1): Behaviour {
-  return { kind: "fail", afterMs, failure };
+export function fails(failure: UpstreamFailure, afterMs = 1, retryAfter: string | null = null): Behaviour {
+  return { kind: "fail", afterMs, failure, retryAfter };
 }
 
 /** A server whose every reply is scripted; it obeys aborts as the seam asks for. */
@@ -63,9 +63,9 @@ export class ScriptedServer implements Upstream {
         ...end,
       });
     };
-    const fail = (failure: UpstreamFailure): void => {
+    const fail = (failure: UpstreamFailure, retryAfter: string | null = null): void => {
       note({ rcode: null, failure });
-      reject(new UpstreamError(failure, this.label, "scripted"));
+      reject(new UpstreamError(failure, this.label, "scripted", retryAfter));
     };
     const onAbort = (): void => {
       this.aborted += 1;
@@ -74,7 +74,7 @@ export class ScriptedServer implements Upstream {
     };
     const end = (): void => {
       signal.removeEventListener("abort", onAbort);
-      if (behaviour.kind === "fail") fail(behaviour.failure);
+      if (behaviour.kind === "fail") fail(behaviour.failure, behaviour.retryAfter);
       if (behaviour.kind !== "answer") return;
       note({ rcode: behaviour.rcode, failure: null });
       resolve(answerFrom(this.label, question, behaviour));

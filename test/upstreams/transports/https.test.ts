@@ -50,11 +50,11 @@ describe.each(["h1", "h2"] as const)("a request over %s", (version) => {
       const { upstream, server } = await site(way(version), (asked) => ({
         kind: "http",
         status,
-        headers: { ...DNS_TYPE, location: "/elsewhere" },
+        headers: { ...DNS_TYPE, location: "/elsewhere", "retry-after": "20" },
         body: status === 204 ? new Uint8Array() : addressMessage(asked.query, ["203.0.113.1"]),
       }));
       const trip = errand();
-      await expect(upstream.exchange(question, trip)).rejects.toMatchObject({ failure: "http" });
+      await expect(upstream.exchange(question, trip)).rejects.toMatchObject({ failure: "http", retryAfter: "20" });
       expect(trip.attempts).toMatchObject([{ failure: "http" }]);
       expect(server.asked).toHaveLength(1);
     },
