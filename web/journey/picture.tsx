@@ -236,7 +236,7 @@ function Step({ step, journey }: { readonly step: TraceStep; readonly journey: J
             {step.when === undefined ? say.outcomes[step.outcome] : say.notWithin(step.when.hours, step.when.time)}
           </span>
           {decides ? <Decides journey={journey} /> : null}
-          {step.match === null ? null : <Match match={step.match} />}
+          {step.match === null ? null : <Match rule={step.rule} match={step.match} />}
         </>
       );
     }
@@ -303,13 +303,18 @@ function Decides({ journey: { decision } }: { readonly journey: Journey }) {
 
 type Matched = NonNullable<Extract<TraceStep, { kind: "rule" }>["match"]>;
 
-function Match({ match: { list, source, line, pattern } }: { readonly match: Matched }) {
+interface MatchProps {
+  readonly rule: string;
+  readonly match: Matched;
+}
+
+function Match({ rule, match: { list, source, line, pattern } }: MatchProps) {
   return (
     <div class="match small">
       <Text value={pattern} mono />{" "}
       <span class="soft">
         {list === null ? (
-          <a href={urlOf({ ...CONFIG, line: source === "" ? null : line })}>
+          <a href={urlOf(source === "" ? { ...CONFIG, rule } : { ...CONFIG, line })}>
             {source === "" ? words().journey.ownPattern : words().journey.lineOf(line, source)}
           </a>
         ) : (

@@ -58,7 +58,10 @@ function AskForm({ at, onSwap }: { readonly at: AskRoute; readonly onSwap: () =>
         go({ ...form, name: form.name.trim(), client: form.client.trim() });
       }}
       onKeyDown={(event) => {
-        if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) element.current?.requestSubmit();
+        if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+        // What was typed into the draft counts, as if it had been left.
+        event.target?.dispatchEvent(new Event("change", { bubbles: true }));
+        element.current?.requestSubmit();
       }}
     >
       <div class="ask-question">
@@ -163,7 +166,7 @@ function DraftBox() {
           aria-label={say.draft}
           value={text}
           onChange={({ currentTarget }) => {
-            draft.value = { kind: "text", text: currentTarget.value };
+            if (currentTarget.value !== text) draft.value = { kind: "text", text: currentTarget.value };
           }}
         />
       )}

@@ -29,10 +29,10 @@ export function Configuration() {
   );
 }
 
-function File({ at: { line, rule } }: { readonly at: ConfigRoute }) {
+function File({ at }: { readonly at: ConfigRoute }) {
   const { data, error, refresh } = useCall("getConfigFile", {}, { topics: ["config"], keep: true });
   if (data === null) return <Waiting error={error} />;
-  return <Editor key={data.path} file={data} line={line ?? lineOfRule(data.text, rule)} onApplied={refresh} />;
+  return <Editor key={data.path} file={data} at={at} onApplied={refresh} />;
 }
 
 /** Where the file names a rule, as far as one can tell without reading YAML; null = nowhere. */
@@ -48,12 +48,12 @@ function lineOfRule(text: string, rule: string | null): number | null {
 
 interface EditorProps {
   readonly file: ConfigFile;
-  readonly line: number | null;
+  readonly at: ConfigRoute;
   readonly onApplied: () => void;
 }
 
 /** The YAML with its line numbers. The check marks lines; what is applied goes through the same proof as any other edit. */
-function Editor({ file, line, onApplied }: EditorProps) {
+function Editor({ file, at, onApplied }: EditorProps) {
   // A text that was tried on the page of questions is not lost on the way back.
   const [text, setText] = useState(draft.value?.kind === "text" ? draft.value.text : file.text);
   const [check, setCheck] = useState<ConfigCheck | null>(null);
@@ -65,13 +65,15 @@ function Editor({ file, line, onApplied }: EditorProps) {
   const isChanged = text !== file.text;
   const say = words().config;
 
+  // Each visit, also one more to the same line.
   useEffect(() => {
     const box = area.current;
+    const line = at.line ?? lineOfRule(text, at.rule);
     if (line === null || box === null) return;
     const start = lines.slice(0, line - 1).join("\n").length + (line > 1 ? 1 : 0);
     box.focus();
     box.setSelectionRange(start, start + (lines[line - 1]?.length ?? 0));
-  }, [line]);
+  }, [at]);
   useEffect(() => {
     const warn = (event: BeforeUnloadEvent) => (isChanged ? event.preventDefault() : undefined);
     addEventListener("beforeunload", warn);

@@ -51,7 +51,7 @@ export function Queries() {
           keyOf={({ id }) => id}
           rowHeight={isPhone ? 64 : 32}
           row={(record, tabIndex) => <Row record={record} at={at} sides={sides} tabIndex={tabIndex} />}
-          onEnd={at.tail ? () => {} : search.more}
+          onEnd={at.tail || search.isPartial ? () => {} : search.more}
           foot={at.tail ? <TailFoot leftOut={tail.leftOut} count={rows.length} /> : <SearchFoot search={search} at={at} />}
         />
       </div>
@@ -226,7 +226,7 @@ interface Search {
   readonly isFirstThere: boolean;
   /** Whether there may be more. */
   readonly hasMore: boolean;
-  /** Whether the last page ended because it took long. */
+  /** Whether the last page ended because it took long: the next one is searched when somebody wants it. */
   readonly isPartial: boolean;
   readonly more: () => void;
 }
@@ -278,7 +278,7 @@ function useSearch(at: QueriesRoute): Search {
     if (!tail) load();
     return () => mine.abort.abort();
   }, [key]);
-  return { ...state, more: () => (state.hasMore && !state.isPartial ? load() : undefined) };
+  return { ...state, more: () => (state.hasMore ? load() : undefined) };
 }
 
 const NOTHING_FOUND = { records: [], error: null, isLoading: true, isFirstThere: false, hasMore: false, isPartial: false };

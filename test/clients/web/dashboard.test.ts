@@ -7,6 +7,7 @@ import { type FenliuProcess, startFenliu } from "../fenliu.ts";
 import { run } from "../processes.ts";
 import { DESKTOP, openBrowser, VIEWS, type View, WatchedPage } from "./browser.ts";
 import { type Demo, startDemo } from "./demo.ts";
+import { Keyboard } from "./keyboard.ts";
 
 /** The views that a user can reach, beside those of one record or problem. */
 const PATHS = [
@@ -61,41 +62,6 @@ test.each(VIEWS)(
 );
 
 describe("by keyboard alone", () => {
-  test("a name is asked about, the queries are walked and one is opened and closed", async () => {
-    const watched = await WatchedPage.open(browser, base);
-    const page = await watched.show("/");
-    await page.keyboard.press("/");
-    await page.keyboard.type("page.example.cn");
-    await page.keyboard.press("Enter");
-    await page.getByText("Rule ads answers with NODATA").waitFor();
-    await page.keyboard.press("g");
-    await page.keyboard.press("q");
-    await page.locator(".list a.row").first().waitFor();
-    await page.keyboard.press("j");
-    await page.keyboard.press("j");
-    await page.keyboard.press("o");
-    await page.locator(".journey .station").first().waitFor();
-    expect(page.url()).toContain("open=");
-    await page.keyboard.press("Escape");
-    await page.locator(".journey").waitFor({ state: "detached" });
-    watched.expectNoFault();
-    await watched.close();
-  });
-
-  test("the bars of the last day are walked, and one leads to its queries", async () => {
-    const watched = await WatchedPage.open(browser, base);
-    const page = await watched.show("/");
-    await page.locator(".bars a.bar").last().focus();
-    await page.keyboard.press("ArrowLeft");
-    await page.keyboard.press("ArrowLeft");
-    expect(await page.locator(".bars figcaption").first().textContent()).toMatch(/\d\d:\d\d:\d\d – \d\d:\d\d:\d\d/);
-    await page.keyboard.press("Enter");
-    await page.locator(".list a.row").first().waitFor();
-    expect(page.url()).toMatch(/from=\d+&to=\d+/);
-    watched.expectNoFault();
-    await watched.close();
-  });
-
   test("every link, button and field of a view is reached by Tab, and shows where the focus is", async () => {
     const watched = await WatchedPage.open(browser, base);
     const page = await watched.show("/house/hosts");
@@ -165,11 +131,12 @@ cache: { file: null }
   async function signedIn(view: View = DESKTOP): Promise<WatchedPage> {
     const watched = await WatchedPage.open(browser, `http://127.0.0.1:${fenliu.ports.admin}`, view);
     const page = await watched.show("/queries");
-    await page.getByLabel("Token").fill("wrong");
-    await page.getByRole("button", { name: "Sign in" }).click();
+    const keyboard = new Keyboard(page);
+    await keyboard.fill(page.getByLabel("Token"), "wrong");
+    await keyboard.press("Enter");
     await page.getByText("This is not the token.").waitFor();
-    await page.getByLabel("Token").fill("correct-horse-battery");
-    await page.getByRole("button", { name: "Sign in" }).click();
+    await keyboard.fill(page.getByLabel("Token"), "correct-horse-battery");
+    await keyboard.enter(page.getByRole("button", { name: "Sign in" }));
     await page.locator("dialog").waitFor({ state: "detached" });
     watched.faults.length = 0;
     return watched;

@@ -4,7 +4,7 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll } from "vitest";
 import type { ConfigFile } from "../../../src/admin/schemas/edits.ts";
 import { projectRoot, type Running, start } from "../processes.ts";
-import { openBrowser, WatchedPage } from "./browser.ts";
+import { openBrowser, type View, WatchedPage } from "./browser.ts";
 
 /** `fenliu demo`, which makes a house with a week of queries and everything that can be wrong with it. */
 export interface Demo {
@@ -39,10 +39,10 @@ export async function startDemo(): Promise<Demo> {
 }
 
 /** The demo and a browser of one file of tests, and the page that a test has opened in it, which is closed after the test. */
-interface DemoInBrowser {
+export interface DemoInBrowser {
   readonly demo: Demo;
   /** Opens a page. */
-  readonly show: (path: string) => Promise<Page>;
+  readonly show: (path: string, view?: View) => Promise<Page>;
   /** What was opened last. @throws Error if nothing was. */
   readonly watched: WatchedPage;
 }
@@ -68,8 +68,8 @@ export function demoInBrowser(): DemoInBrowser {
     get demo() {
       return demo;
     },
-    async show(path) {
-      watched = await WatchedPage.open(browser, demo.base);
+    async show(path, view) {
+      watched = await WatchedPage.open(browser, demo.base, view);
       return await watched.show(path);
     },
     get watched() {

@@ -11,6 +11,7 @@ import { type Action, type Asked, type ScriptedServer, scriptedServer } from "..
 import { type FenliuProcess, startFenliu } from "../fenliu.ts";
 import { run } from "../processes.ts";
 import { openBrowser, WatchedPage } from "./browser.ts";
+import { Keyboard } from "./keyboard.ts";
 
 const HOSTILE = [
   `"><img src=x onerror=alert(1)>`,
@@ -161,7 +162,7 @@ test("who signs out is out, and a cookie that was copied ends with the token", a
   const [cookie] = await page.context().cookies(base);
   const headers = { cookie: `fenliu=${cookie?.value}` };
   expect((await fetch(`${base}/api/v1/lists`, { headers })).status).toBe(200);
-  await page.getByRole("button", { name: "Sign out" }).click();
+  await new Keyboard(page).enter(page.getByRole("button", { name: "Sign out" }));
   await page.getByLabel("Token").waitFor();
   expect(await page.context().cookies(base)).toEqual([]);
   const file = join(folder, "fenliu.yaml");

@@ -1,5 +1,7 @@
 import type { Locator, Page } from "playwright-core";
-import { expect } from "vitest";
+import { expect, test } from "vitest";
+import type { View } from "./browser.ts";
+import type { DemoInBrowser } from "./demo.ts";
 
 /** More presses than any view has places. */
 const MOST_PRESSES = 400;
@@ -60,6 +62,12 @@ export class Keyboard {
     await this.press("Enter");
   }
 
+  /** Follows a link, and waits until the address is what it leads to. */
+  async follow(link: Locator, address: RegExp): Promise<void> {
+    await this.enter(link);
+    await expect.poll(() => this.page.url()).toMatch(address);
+  }
+
   /** Replaces what stands in a field. */
   async fill(field: Locator, text: string): Promise<void> {
     await this.tabTo(field);
@@ -79,6 +87,12 @@ export class Keyboard {
     return wanted.evaluate(hasFocus);
   }
 
+  /** Waits until it has the focus: the page moves it when it is drawn anew. */
+  async awaits(wanted: Locator): Promise<void> {
+    await wanted.waitFor();
+    await expect.poll(() => this.has(wanted)).toBe(true);
+  }
+
   async #expectVisible(): Promise<void> {
     const focus: Focus | null = await this.page.evaluate(FOCUS);
     expect(focus, "the focus shows").toMatchObject({ hasRing: true, isCovered: false });
@@ -88,4 +102,33 @@ export class Keyboard {
 /** Runs in the page. */
 function hasFocus(element: { readonly ownerDocument: { readonly activeElement: unknown } }): boolean {
   return element.ownerDocument.activeElement === element;
+}
+
+/** What a user does: where, with which keys, and how one sees that it is done. */
+export interface Action {
+  readonly what: string;
+  readonly path: string;
+  readonly run: (keyboard: Keyboard, page: Page) => Promise<unknown>;
+  readonly view?: View;
+  /** What the browser may tell of: it does so of every answer that is no success. */
+  readonly allowed?: RegExp;
+}
+
+/** The common form of an action. */
+export function action(what: string, path: string, run: Action["run"], more: Pick<Action, "view" | "allowed"> = {}): Action {
+  return { what, path, run, ...more };
+}
+
+/** A button of the view itself. */
+export function button(page: Page, name: string | RegExp): Locator {
+  return page.locator("main").getByRole("button", { name, exact: true });
+}
+
+/** Tries each action on a page of its own. */
+export function tryActions(site: DemoInBrowser, actions: readonly Action[]): void {
+  test.each(actions)("$what ($path)", async ({ path, run, view, allowed }) => {
+    const keyboard = new Keyboard(await site.show(path, view));
+    await run(keyboard, keyboard.page);
+    expect(site.watched.faults.filter((fault) => allowed?.test(fault) !== true)).toEqual([]);
+  });
 }

@@ -9,6 +9,7 @@ import { openRest, type RestServer } from "../../support/routeros/rest.ts";
 import { Router } from "../../support/routeros/router.ts";
 import { type FenliuProcess, startFenliu } from "../fenliu.ts";
 import { DESKTOP, openBrowser, VIEWS, WatchedPage } from "./browser.ts";
+import { Keyboard } from "./keyboard.ts";
 
 const TLS = { cert: readFileSync(tlsFixture("cert.pem")), key: readFileSync(tlsFixture("key.pem")) };
 
@@ -59,10 +60,14 @@ test("what is wrong on the router is shown with what follows of it and the comma
   await finding.first().waitFor();
   expect(await finding.first().locator("textarea").inputValue()).toContain("/ip dns set use-doh-server");
   await page.locator("tbody", { hasText: "WORLD" }).waitFor();
+  const keyboard = new Keyboard(page);
+  await keyboard.enter(page.locator("summary"));
+  await page.locator("details[open] textarea").waitFor();
   await page.goto("/problems");
-  await page.locator("a.row", { hasText: "The router does not do as it should" }).click();
-  await page.getByLabel("See what was found on the router").check();
-  await page.getByRole("link", { name: "Router ›" }).click();
+  await keyboard.enter(page.locator("a.row", { hasText: "The router does not do as it should" }));
+  await keyboard.tabTo(page.getByLabel("See what was found on the router"));
+  await keyboard.press("Space");
+  await keyboard.enter(page.getByRole("link", { name: "Router ›" }));
   await page.getByText(/things are not as they should be/).waitFor();
   watched.expectNoFault();
   await watched.close();
@@ -85,7 +90,7 @@ test("a router that does not answer is said to be unknown, never well", async ()
   await rest.close();
   const watched = await WatchedPage.open(browser, base, DESKTOP);
   const page = await watched.show("/house/router");
-  await page.getByRole("button", { name: "Check again" }).click();
+  await new Keyboard(page).enter(page.getByRole("button", { name: "Check again" }));
   await page.locator("main .bad").first().waitFor({ timeout: 60_000 });
   await page.goto("/");
   await page.getByText("The router could not be checked").first().waitFor();
