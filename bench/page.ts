@@ -7,13 +7,13 @@
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Browser, Page } from "playwright-core";
 import { type FenliuProcess, startFenliu } from "../test/clients/fenliu.ts";
-import { openBrowser } from "../test/clients/web/browser.ts";
+import { CHROMIUM, openBrowser } from "../test/clients/web/browser.ts";
 import { queryWire } from "../test/support/message.ts";
 import type { Asked, Order } from "./log/asker.ts";
 import { filledStore } from "./log/filled-store.ts";
@@ -31,6 +31,8 @@ const { values } = parseArgs({
 });
 
 const NAMES = 200;
+/** Longer than any search may take. */
+const LONGEST_MS = 30_000;
 const TAIL_PER_SECOND = 5000;
 const ORDER: Order = { seconds: 8, perSecond: 1000 };
 /** One of each kind; what changes all the time is there twice. */
@@ -45,28 +47,41 @@ const TABS = [
   "/config",
 ];
 
+/** Code of the page: notes how long each frame took, and which tasks were long. */
+const WATCH_FRAMES = `(() => {
+  window.watched = { times: [], tasks: [] };
+  let before = performance.now();
+  const frame = (now) => { window.watched.times.push(now - before); before = now; requestAnimationFrame(frame); };
+  requestAnimationFrame(frame);
+  new PerformanceObserver((list) => { for (const entry of list.getEntries()) window.watched.tasks.push(entry.duration); }).observe({ entryTypes: ["longtask"] });
+})()`;
+
 const folder = mkdtempSync(join(tmpdir(), "fenliu-bench-page-"));
 const browser = await openBrowser();
+const running: FenliuProcess[] = [];
 try {
   const wanted = values.only.split(",");
   if (wanted.includes("search")) await searches();
   if (wanted.includes("tail") || wanted.includes("tabs")) {
     const fenliu = await started(join(folder, "queries.db"));
     const asker = await startAsker(fenliu.ports.dns);
-    if (wanted.includes("tail")) await tail(fenliu, asker, Number(values.seconds));
-    if (wanted.includes("tabs")) await tabs(fenliu, asker, Number(values.rounds));
-    asker.disconnect();
-    await fenliu.stop();
+    try {
+      if (wanted.includes("tail")) await tail(fenliu, asker, Number(values.seconds));
+      if (wanted.includes("tabs")) await tabs(fenliu, asker, Number(values.rounds));
+    } finally {
+      asker.disconnect();
+    }
   }
 } finally {
   await browser.close();
+  for (const fenliu of running) await fenliu.stop();
   rmSync(folder, { recursive: true });
 }
 
 /** All names are of the house: what is measured is the page, not an upstream. */
-function started(store: string): Promise<FenliuProcess> {
+async function started(store: string): Promise<FenliuProcess> {
   const records = Array.from({ length: NAMES }, (_, index) => `    n${index}.example: 192.0.2.${index}`).join("\n");
-  return startFenliu(
+  const fenliu = await startFenliu(
     folder,
     `listen: { dns: ["127.0.0.1:0"], http: [], admin: "127.0.0.1:0" }
 upstreams: { main: { servers: ["127.0.0.1:9"] } }
@@ -77,6 +92,8 @@ ${records}
 log: { queries: { store: ${JSON.stringify(store)}, keep: 365d, max: 20000000 } }
 `,
   );
+  running.push(fenliu);
+  return fenliu;
 }
 
 async function startAsker(port: number): Promise<ChildProcess> {
@@ -119,26 +136,28 @@ async function searches(): Promise<void> {
     for (let visit = 0; visit < 5; visit++) {
       await page.goto("/ask");
       await page.locator(".ask-form").waitFor();
-      // Followed as a link is: the page is loaded already.
-      await page.evaluate(`(() => {
-        performance.clearMarks();
-        new MutationObserver((_, observer) => {
-          if (document.querySelector(${JSON.stringify(selector)}) === null) return;
-          observer.disconnect();
-          performance.mark("there");
-        }).observe(document, { childList: true, subtree: true, attributes: true });
-        const link = Object.assign(document.createElement("a"), { href: ${JSON.stringify(`/queries?${query}`)} });
-        document.body.append(link);
-        performance.mark("asked");
-        link.click();
-        link.remove();
-      })()`);
-      await page.waitForFunction("performance.getEntriesByName('there').length > 0", null, { timeout: 30_000 });
-      times.push(await page.evaluate("performance.measure('m', 'asked', 'there').duration"));
-      said = (await page.locator(".list > p").first().textContent()) ?? "";
+      // Followed as a link is: the page is loaded already. All in one evaluation: the policy of the page lets no text become code later.
+      times.push(
+        await page.evaluate(`new Promise((resolve, reject) => {
+          const link = Object.assign(document.createElement("a"), { href: ${JSON.stringify(`/queries?${query}`)} });
+          document.body.append(link);
+          const began = performance.now();
+          setTimeout(() => reject(new Error("nothing came")), ${LONGEST_MS});
+          new MutationObserver((_, observer) => {
+            if (document.querySelector(${JSON.stringify(selector)}) === null) return;
+            observer.disconnect();
+            resolve(performance.now() - began);
+          }).observe(document, { childList: true, subtree: true, attributes: true });
+          link.click();
+          link.remove();
+        })`),
+      );
+      // Nothing is said while more rows come by themselves.
+      said = (await page.locator(".list > p").allTextContents()).join(" ");
     }
     console.log(`${what}: median ${median(times).toFixed(0)} ms, worst ${Math.max(...times).toFixed(0)} ms; ${said.trim()}`);
   }
+  await page.context().close();
   await fenliu.stop();
 }
 
@@ -147,15 +166,6 @@ interface Frames {
   /** Tasks of more than 50 ms, in ms. */
   readonly tasks: readonly number[];
 }
-
-/** Code of the page: notes how long each frame took, and which tasks were long. */
-const WATCH_FRAMES = `(() => {
-  window.watched = { times: [], tasks: [] };
-  let before = performance.now();
-  const frame = (now) => { window.watched.times.push(now - before); before = now; requestAnimationFrame(frame); };
-  requestAnimationFrame(frame);
-  new PerformanceObserver((list) => { for (const entry of list.getEntries()) window.watched.tasks.push(entry.duration); }).observe({ entryTypes: ["longtask"] });
-})()`;
 
 async function tail(fenliu: FenliuProcess, asker: ChildProcess, seconds: number): Promise<void> {
   const page = await openPage(browser, fenliu);
@@ -183,15 +193,25 @@ async function tail(fenliu: FenliuProcess, asker: ChildProcess, seconds: number)
 }
 
 async function tabs(fenliu: FenliuProcess, asker: ChildProcess, rounds: number): Promise<void> {
+  // In a house the browser has a machine of its own: here it takes what the server leaves.
+  const niced = join(folder, "chromium");
+  writeFileSync(niced, `#!/bin/sh\nexec nice -n 19 ${CHROMIUM} "$@"\n`, { mode: 0o755 });
+  const spare = await openBrowser(niced);
   const p99s = { none: [] as number[], eight: [] as number[] };
   for (let round = 0; round < rounds; round++) {
     p99s.none.push(percentile(await ask(asker, ORDER), 0.99));
-    const context = await browser.newContext({ baseURL: `http://127.0.0.1:${fenliu.ports.admin}`, locale: "en" });
-    for (const path of TABS) await (await context.newPage()).goto(path);
+    // Each is in view and has its own connections, as in eight windows: tabs behind one another would not listen to the server.
+    const pages: Page[] = [];
+    for (const path of TABS) {
+      const page = await openPage(spare, fenliu);
+      await page.goto(path);
+      pages.push(page);
+    }
     await ask(asker, { seconds: 1, perSecond: 200 });
     p99s.eight.push(percentile(await ask(asker, ORDER), 0.99));
-    await context.close();
+    for (const page of pages) await page.context().close();
   }
+  await spare.close();
   const text = (times: readonly number[]) => `${median(times).toFixed(3)} ms (${times.map((ms) => ms.toFixed(3)).join(" ")})`;
   console.log(`DNS p99 at ${ORDER.perSecond}/s, no page: ${text(p99s.none)}`);
   console.log(`DNS p99 at ${ORDER.perSecond}/s, eight tabs: ${text(p99s.eight)}`);

@@ -28,8 +28,9 @@ socket.on("message", (reply) => {
   if (sent !== undefined) times.push(performance.now() - sent);
 });
 process.once("message", ({ port, messages }: Asked) => {
-  socket.connect(port, "127.0.0.1");
-  process.on("message", (order: Order) => void run(messages, order));
+  // The first order may come before the socket knows whom it asks.
+  const connected = new Promise<void>((resolve) => socket.connect(port, "127.0.0.1", resolve));
+  process.on("message", (order: Order) => void connected.then(() => run(messages, order)));
 });
 process.once("disconnect", () => socket.close());
 
