@@ -9,7 +9,6 @@ import { type Activate, type Progress, type UpdateResult, updateList, urlsOf } f
 import { operationsLog } from "../log/operations.ts";
 import { NO_DIAGNOSTICS, openPolicy, type Policy, withList } from "../server/policy.ts";
 import { closeShared, openShared } from "../server/state.ts";
-import { trustSystemCertificates } from "../upstreams/dial.ts";
 import {
   ageText,
   CA_HELP,
@@ -89,7 +88,6 @@ async function update(config: Config, names: readonly string[], { invocation, te
   const { accept = [], json = false } = invocation;
   const chosen = chooseLists(config, [...names, ...accept]);
   if (chosen.length === 0) terminal.err("fenliu: the configuration has no list with a URL to download\n");
-  trustSystemCertificates();
   const log = operationsLog("silent", () => {}, false);
   const dependencies = { clock: systemClock, log, ca: caText(invocation, terminal), resolvConf: "/etc/resolv.conf" };
   const copies = listCacheOf(config);

@@ -8,7 +8,6 @@ import { jsonMessage, messageText } from "../dns/text.ts";
 import { CLASS, rcodeName, TYPE, typeNumber } from "../dns/types.ts";
 import { systemClock } from "../lib/clock.ts";
 import { Bootstrap } from "../upstreams/bootstrap.ts";
-import { trustSystemCertificates } from "../upstreams/dial.ts";
 import type { ServerOptions } from "../upstreams/options.ts";
 import { openServer } from "../upstreams/server.ts";
 import { type Attempt, type ServerContext, type Upstream, UpstreamError } from "../upstreams/upstream.ts";
@@ -99,7 +98,6 @@ function ownAddress(invocation: Invocation, terminal: Terminal): string | null {
 export function openWritten(written: string, invocation: Invocation, terminal: Terminal): Upstream {
   const parsed = parseServer(written);
   if (!("value" in parsed)) throw new UsageError(`${parsed.wrong}; ${parsed.fix}`);
-  trustSystemCertificates();
   return openServer({ ...parsed.value, ...UNPINNED }, contextOf(invocation, terminal));
 }
 

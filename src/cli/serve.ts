@@ -7,10 +7,10 @@ import type { Problem } from "../config/reading.ts";
 import type { Config } from "../config/types.ts";
 import { endpointText } from "../dns/address.ts";
 import { systemClock } from "../lib/clock.ts";
+import { trustSystemCertificates } from "../lib/roots.ts";
 import { ListenError } from "../listen/listeners.ts";
 import { operationsLog } from "../log/operations.ts";
 import { ServerStateError } from "../server/state.ts";
-import { trustSystemCertificates } from "../upstreams/dial.ts";
 import { greet } from "./greeting.ts";
 import { type FirstProcess, handOver, meetPredecessor } from "./hand-over.ts";
 import { type Command, configPath, EXIT, type Invocation, readConfig, refuseWords, type Terminal } from "./invocation.ts";
@@ -42,7 +42,6 @@ async function serve(invocation: Invocation, terminal: Terminal): Promise<number
   const log = operationsLog(config.log.level, (line) => terminal.err(line), terminal.interactive);
   const stopped = terminal.untilStopped();
   const supervisor = new Supervisor(process.env, (reason) => log.warn({ reason }, "systemd could not be told"));
-  trustSystemCertificates();
   try {
     const predecessor = meetPredecessor(supervisor, log);
     const app = await App.start(config, { clock: systemClock, log, ca: null, resolvConf: "/etc/resolv.conf" }, predecessor);
@@ -50,7 +49,7 @@ async function serve(invocation: Invocation, terminal: Terminal): Promise<number
     started.resolve({ app, supervisor, log });
     // Answers leave much behind under load, and a small young generation would take a fifth of the processor's time. See start.mjs.
     setFlagsFromString("--semi-space-growth-factor=2");
-    setTimeout(releaseMemoryOfStart, START_IS_OVER_MS).unref();
+    setTimeout(completeStart, START_IS_OVER_MS).unref();
     if (terminal.interactive) await Promise.race([greet(app, path, terminal), stopped]);
     else log.info({ config: path ?? "defaults", ...boundTexts(app) }, "Fenliu is answering");
     const end = await Promise.race([stopped, relieved.promise]);
@@ -72,8 +71,12 @@ async function serve(invocation: Invocation, terminal: Terminal): Promise<number
 /** How long after the first answer a start leaves nothing more behind. */
 const START_IS_OVER_MS = 2000;
 
-/** What a start leaves behind, 8 MiB, would stay for good where little is asked: the runtime collects when it needs room. */
-function releaseMemoryOfStart(): void {
+/**
+ * Does what the first answers need not wait for. What a start leaves behind, 8 MiB, would stay for good where little is asked: the runtime collects when
+ * it needs room.
+ */
+function completeStart(): void {
+  trustSystemCertificates();
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as (options: { readonly type: "major"; readonly flavor: "last-resort" }) => void;
   setFlagsFromString("--no-expose-gc");

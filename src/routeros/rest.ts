@@ -6,6 +6,7 @@ import { type ConnectionOptions, connect } from "node:tls";
 import type { Clock } from "../lib/clock.ts";
 import { awaitWithin } from "../lib/deadline.ts";
 import { http } from "../lib/http.ts";
+import { trustSystemCertificates } from "../lib/roots.ts";
 import { errorText } from "../lib/text.ts";
 
 /** How the REST API of a router is reached. */
@@ -113,7 +114,10 @@ class PinnedAgent extends Agent {
   }
 
   override createConnection(...[options, callback]: Parameters<Agent["createConnection"]>): Duplex | null | undefined {
-    if (this.#fingerprint === null) return super.createConnection(options, callback);
+    if (this.#fingerprint === null) {
+      if (options?.ca === undefined) trustSystemCertificates();
+      return super.createConnection(options, callback);
+    }
     const socket = connect({ ...(options as ConnectionOptions), rejectUnauthorized: false });
     socket.once("error", (error) => callback?.(error, socket));
     socket.once("secureConnect", () => {

@@ -1,15 +1,8 @@
 import { connect, isIP, type Socket } from "node:net";
 import { networkInterfaces } from "node:os";
-import {
-  checkServerIdentity,
-  createSecureContext,
-  getCACertificates,
-  type SecureContext,
-  setDefaultCACertificates,
-  type TLSSocket,
-  connect as tlsConnect,
-} from "node:tls";
+import { checkServerIdentity, createSecureContext, type SecureContext, type TLSSocket, connect as tlsConnect } from "node:tls";
 import type { Clock, Timer } from "../lib/clock.ts";
+import { trustSystemCertificates } from "../lib/roots.ts";
 import { errorText } from "../lib/text.ts";
 import type { ProxyOptions, ServerOptions } from "./options.ts";
 import { openTunnel } from "./tunnel.ts";
@@ -29,7 +22,7 @@ export class Dialer {
   readonly addresses: ServerAddresses;
   readonly #proxy: { readonly options: ProxyOptions; readonly addresses: ServerAddresses } | null;
   readonly #watch: SourceWatch;
-  /** Made at the first connection: `trustSystemCertificates` may run after this constructor. */
+  /** Made at the first connection, when the roots of the system are wanted. */
   #secureContext: SecureContext | null = null;
   /** The latest session ticket. It saves the next handshake one round trip and the signatures (RFC 8446 §2.2, RFC 5077). */
   #session: Buffer | null = null;
@@ -101,6 +94,7 @@ export class Dialer {
     const { host, tlsName, label } = this.#server;
     const { ca } = this.#context;
     const name = tlsName ?? host;
+    if (ca === null) trustSystemCertificates();
     this.#secureContext ??= createSecureContext({ minVersion: "TLSv1.2", ...(ca === null ? {} : { ca }) });
     const secured = tlsConnect({
       socket,
@@ -401,13 +395,3 @@ export function destroyAndWait(socket: Socket): Promise<void> {
 }
 
 export function ignore(): void {}
-
-/**
- * Makes the whole process trust the roots of the system and of NODE_EXTRA_CA_CERTS besides those of Node. To be called once at start. Node's own
- * roots serve a container without certificates; the system's serve a network with its own authority. Done for the process rather than for
- * each server: some 300 certificates are parsed once (80 ms), and downloads of lists trust the same roots.
- */
-export function trustSystemCertificates(): void {
-  const all = [...getCACertificates("bundled"), ...getCACertificates("system"), ...getCACertificates("extra")];
-  setDefaultCACertificates([...new Set(all)]);
-}

@@ -253,7 +253,7 @@ describe("a server with section routeros", () => {
     // Their heads alone: rules and dashboards name them before there is a router.
     expect(await fetchMetrics(site)).not.toMatch(/^fenliu_router_(check|finding)/m);
     await site.clock.advance(60_000);
-    await vi.waitUntil(async () => (await fetchMetrics(site)).includes("fenliu_router_check_up 1"));
+    await vi.waitUntil(async () => (await fetchMetrics(site)).includes("fenliu_router_check_up 1"), { timeout: 30_000 });
     const metrics = await fetchMetrics(site);
     expect(metrics).toContain('fenliu_router_finding{finding="vrf"} 1');
     expect(metrics).toContain('fenliu_router_finding{finding="server"} 0');

@@ -1,7 +1,5 @@
-import { X509Certificate } from "node:crypto";
-import { getCACertificates } from "node:tls";
 import { describe, expect, test } from "vitest";
-import { staggered, trustSystemCertificates } from "../../../src/upstreams/dial.ts";
+import { staggered } from "../../../src/upstreams/dial.ts";
 import { fakeClock } from "../../support/fake-clock.ts";
 
 interface Try {
@@ -85,14 +83,3 @@ describe("staggered candidates", () => {
     await expect(setUp().result).rejects.toThrow(RangeError);
   });
 });
-
-test("the roots of Node and those of the system are both trusted, each once", () => {
-  const known = (["bundled", "system", "extra"] as const).flatMap((kind) => fingerprints(getCACertificates(kind)));
-  trustSystemCertificates();
-  const trusted = fingerprints(getCACertificates("default"));
-  expect(trusted.toSorted()).toEqual([...new Set(known)].toSorted());
-});
-
-function fingerprints(certificates: readonly string[]): string[] {
-  return certificates.map((pem) => new X509Certificate(pem).fingerprint256);
-}
