@@ -46,6 +46,9 @@ import { Reloads } from "../stats/process.ts";
 import type { GroupStatus } from "../upstreams/group.ts";
 import { listFetcher, logRefresh } from "./list-refresh.ts";
 
+/** How long a busy disk may take to store the last records of a process whose place another one has taken. */
+const HAND_OVER_LOG_MS = 30_000;
+
 /** Changes that wait or run: a reload may take seconds. */
 const MAX_WAITING_CHANGES = 32;
 
@@ -452,7 +455,8 @@ export class App implements Serving {
       async () => await this.#router?.close(),
       async () => await this.#administration?.close(),
       () => this.#versions.close(),
-      async () => await this.#records?.close(),
+      // The next process answers already: nobody waits for the end of this one but the log.
+      async () => await this.#records?.close(this.#isHandingOver ? HAND_OVER_LOG_MS : undefined),
       () => this.#draining.close(),
       () => closeState(this.#state, null),
     ]);

@@ -30,8 +30,11 @@ const MARK = "FENLIU_TAKES_OVER";
 /** How long the second process may take to its first answer. */
 const START_MS = 120_000;
 
-/** How long the first process may take to end, and the service manager to listen. */
+/** How long the service manager may take to listen. */
 const END_MS = 20_000;
+
+/** How long the first process may take to end: to answer what it has, and to store its last records on a busy disk. */
+const GONE_MS = 60_000;
 
 type Message =
   | { readonly kind: "sockets, please" }
@@ -138,7 +141,7 @@ export function meetPredecessor(supervisor: Supervisor, log: OperationsLog): Pre
       talk.say({ kind: "you may go" });
       const isGone = await awaitWithin(
         systemClock,
-        END_MS,
+        GONE_MS,
         talk.ended.then(() => true),
       );
       if (isGone !== true) log.warn("the process before has not ended: the query log is opened beside it");

@@ -175,9 +175,9 @@ export class RecordKeeping {
     this.#log = await openLog(options, this.#parts);
   }
 
-  /** What waits is recorded first. May be called again. */
-  async close(): Promise<void> {
-    await this.#log.close();
+  /** What waits is recorded first. May be called again. @param patienceMs see `Writer.close`. */
+  async close(patienceMs?: number): Promise<void> {
+    await this.#log.close(patienceMs);
   }
 }
 

@@ -124,15 +124,15 @@ export class QueryLog {
     return this.#reader === null ? OFF : this.#writer.status();
   }
 
-  /** Stores what waits, within some seconds, and ends the threads. May be called again. */
-  close(): Promise<void> {
-    this.#closed ??= this.#close();
+  /** Stores what waits, within some seconds, and ends the threads. May be called again. @param patienceMs see `Writer.close`. */
+  close(patienceMs?: number): Promise<void> {
+    this.#closed ??= this.#close(patienceMs);
     return this.#closed;
   }
 
-  async #close(): Promise<void> {
+  async #close(patienceMs?: number): Promise<void> {
     await this.#reader?.close();
-    await this.#writer.close();
+    await this.#writer.close(patienceMs);
   }
 
   async #upToDate(): Promise<Reader> {

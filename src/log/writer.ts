@@ -166,17 +166,20 @@ export class Writer {
     };
   }
 
-  /** Stores what waits, if that is possible soon, and ends the thread. What is written from now on waits in the feed for another log. */
-  close(): Promise<void> {
-    this.#closed ??= this.#close();
+  /**
+   * Stores what waits, if that is possible soon, and ends the thread. What is written from now on waits in the feed for another log.
+   * @param patienceMs how long that may take, also where storing fails for now; absent = some seconds, and a store that fails is not tried again.
+   */
+  close(patienceMs?: number): Promise<void> {
+    this.#closed ??= this.#close(patienceMs);
     return this.#closed;
   }
 
-  async #close(): Promise<void> {
+  async #close(patienceMs?: number): Promise<void> {
     const { feed, report } = this.#surroundings;
     feed.listen(null);
     const written = feed.positions();
-    if (this.#options !== null) await this.flush(CLOSE_MS.flush);
+    if (this.#options !== null) await (patienceMs === undefined ? this.flush(CLOSE_MS.flush) : this.#flushPatiently(patienceMs));
     this.#ended = true;
     for (const timer of [this.#commit, this.#tell, this.#tidy, this.#retry]) timer?.cancel();
     if (this.#opened)
@@ -187,6 +190,14 @@ export class Writer {
     await this.#thread.close();
     const lost = this.#dropUpTo(written) + this.#dropAside();
     if (lost > 0 && this.#options !== null) report({ kind: "lost", file: this.#options.path, records: lost });
+  }
+
+  /** Waits beyond faults, which are tried again. */
+  async #flushPatiently(patienceMs: number): Promise<void> {
+    const { clock } = this.#surroundings;
+    const endMs = clock.now() + patienceMs;
+    while (!(await this.flush(endMs - clock.now())) && clock.now() < endMs)
+      await this.#within(this.#progress.promise, endMs - clock.now());
   }
 
   /** @returns how many entries there were. */

@@ -43,6 +43,7 @@ export async function hang(world: World, { count, perSecond, only, expect }: Han
       const house = new Worker(new URL("./house-thread.ts", import.meta.url), { workerData: houseTask(world) });
       await world.lag();
       const before = world.usage();
+      const sinceWallMs = Date.now();
       const mark = `${kind}-${transport}`.replace(/[^a-z0-9-]/g, "");
       const from = (localAddress: string, task: Pick<FloodTask, "count" | "perSecond" | "name" | "mark" | "transport">) => ({
         ...task,
@@ -70,9 +71,10 @@ export async function hang(world: World, { count, perSecond, only, expect }: Han
       const { ms, faults } = await beside;
       const usage = world.usage();
       const lag = await world.lag();
+      const late = await lateBy(world, sinceWallMs);
       const quantiles = TRANSPORTS.map((way) => `${way} ${quantile(ms[way] ?? [], 0.5)}/${quantile(ms[way] ?? [], 0.99)}`);
       console.log(
-        `  ${scene}: beside it, p50/p99 in ms: ${quantiles.join(", ")}; the thread worked ${lag.workedMs} ms at a time, held ${lag.mostMs} ms`,
+        `  ${scene}: beside it, p50/p99 in ms: ${quantiles.join(", ")}; the thread worked ${lag.workedMs} ms at a time, held ${lag.mostMs} ms; by its own record it was late with ${late}`,
       );
       console.log(
         `    ${heard.answered} of ${heard.sent} answered, ${heard.waited} after waiting, slowest ${heard.slowestMs} ms; ${lost} dropped by the kernel; ` +
@@ -135,6 +137,13 @@ async function recover(world: World, { count, perSecond, expect }: Omit<HangOpti
 function houseTask(world: World): HouseTask {
   const { ports } = world.fenliu;
   return { ports, transports: TRANSPORTS, names: ["nas.lan", ...ZONES.map((zone) => `cached.${zone}`)], everyMs: 5 };
+}
+
+/** How many questions the server itself says that it was late with: what a client measures has the client's own time in it. */
+async function lateBy(world: World, sinceWallMs: number): Promise<number> {
+  const from = new Date(sinceWallMs).toISOString();
+  const { records } = JSON.parse(await world.call("GET", `/api/v1/queries?limit=1000&minMs=${LATEST_MS}&from=${from}`));
+  return records.length;
 }
 
 /** What the thread says at its end. */

@@ -155,6 +155,22 @@ describe("a store that cannot be written", () => {
     expect(log.status()).toMatchObject({ stored: 10, dropped: 10, waiting: 0 });
   });
 
+  test("a log that is closed with patience waits for the end of the lock, and stores all", async () => {
+    const { log, append, events, clock, path } = await opened();
+    append(records(10));
+    expect(await found(log)).toBe(10);
+    const holder = await locking(path);
+    append(records(10, 10));
+    const closed = log.close(30_000);
+    expect(await events.next()).toMatchObject({ kind: "failing" });
+    holder.stdin?.end();
+    await once(holder, "exit");
+    await clock.advance(1000);
+    await closed;
+    expect(events.pending.filter(({ kind }) => kind === "lost")).toEqual([]);
+    expect(await found((await opened(path)).log)).toBe(20);
+  });
+
   test("a lock at the start delays the log alone", async () => {
     const first = await opened();
     await first.log.close();
