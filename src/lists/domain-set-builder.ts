@@ -86,7 +86,7 @@ export class DomainSetBuilder {
       important: yield* tableOf(this.#important),
       importantExceptions: yield* tableOf(this.#importantExceptions),
       rules: this.#rules.length === 0 ? null : new AdguardRules(this.#rules),
-      names: yield* buildNameTable(this.#names.rows()),
+      names: yield* buildNameTable(this.#names),
     });
   }
 
@@ -142,7 +142,7 @@ export class DomainSetBuilder {
 
 /** null = without names. */
 function* tableOf(names: NameCollector): Sliced<NameTable | null> {
-  return names.count === 0 ? null : yield* buildNameTable(names.rows());
+  return names.count === 0 ? null : yield* buildNameTable(names);
 }
 
 /** The set of a rule's patterns, or why one of them cannot be used. */

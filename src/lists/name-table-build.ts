@@ -26,17 +26,18 @@ const CACHE_LINE_BYTES = 64;
 const fetched = new Uint8Array(GROUP_ENTRIES);
 
 /** Builds a table of the names. Of equal entries the first is stored. */
-export function* buildNameTable(rows: NameRows): Sliced<NameTable> {
+export function* buildNameTable(names: NameCollector): Sliced<NameTable> {
+  const rows = yield* names.rows();
   const parents = new ParentCollector(rows.bytes, (rows.starts.at(-1) ?? 0) & OFFSET_MASK);
   const builder = yield* fillTable(rows, parents);
-  const parentRows = parents.rows();
+  const parentRows = yield* parents.rows();
   return builder.table(parentRows === null ? null : (yield* fillTable(parentRows, null)).table(null));
 }
 
 function* fillTable(rows: NameRows, parents: ParentCollector | null): Sliced<TableBuilder> {
   const builder = new TableBuilder(rows, parents);
   yield* eachSlice(builder, (first, end) => builder.measure(first, end));
-  builder.allot();
+  yield* builder.allot();
   yield* builder.touch();
   yield* eachSlice(builder, (first, end) => builder.place(first, end));
   return builder;
@@ -97,10 +98,11 @@ class TableBuilder {
   }
 
   /** Replaces the size of each bucket by its offset. */
-  allot(): void {
+  *allot(): Sliced<void> {
     const directory = this.#directory;
     let offset = 0;
     for (let bucket = 0; bucket < directory.length; bucket++) {
+      if (bucket % CHUNK_ENTRIES === CHUNK_ENTRIES - 1) yield;
       const bytes = directory[bucket] ?? 0;
       directory[bucket] = offset;
       offset += bytes;
@@ -241,16 +243,27 @@ interface NameRows {
   readonly lines: Uint32Array;
 }
 
+/** Entries that are collected in one piece of memory. What grows by being copied as a whole holds the thread: a million entries for 50 ms. */
+const CHUNK_ENTRIES = 16_384;
+
+interface Chunk {
+  readonly starts: Uint32Array;
+  readonly lines: Uint32Array;
+}
+
 /** Collects the entries of a NameTable from text, without a string for each entry. */
 export class NameCollector {
   #bytes = new Uint8Array(1024);
   #used = 0;
-  #starts = new Uint32Array(64);
-  #lines = new Uint32Array(64);
-  #count = 0;
+  /** The chunks that are full. */
+  readonly #chunks: Chunk[] = [];
+  /** The chunk that is filled: the first one grows, the others have their full size. */
+  #chunk: Chunk = { starts: new Uint32Array(64), lines: new Uint32Array(64) };
+  /** Entries of that chunk. */
+  #filled = 0;
 
   get count(): number {
-    return this.#count;
+    return this.#chunks.length * CHUNK_ENTRIES + this.#filled;
   }
 
   /** Size of all names so far. */
@@ -302,8 +315,9 @@ export class NameCollector {
   /** Makes room for so many bytes of names, if they are many: to copy some megabytes into larger memory holds the thread. Memory that is not used costs nothing. */
   expectBytes(bytes: number): void {
     if (bytes < MANY_BYTES) return;
-    if (this.#used + bytes > this.#bytes.length)
-      this.#bytes = copyInto(new Uint8Array(this.#used + bytes), this.#bytes.subarray(0, this.#used));
+    // A name takes a byte more than its text, and the last line may have no end.
+    const wanted = this.#used + bytes + MAX_NAME_LENGTH;
+    if (wanted > this.#bytes.length) this.#bytes = copyInto(new Uint8Array(wanted), this.#bytes.subarray(0, this.#used));
   }
 
   addName(name: Name, kind: NameKind, lineNumber: number): void {
@@ -321,13 +335,19 @@ export class NameCollector {
   }
 
   /** The collected names. Nothing may be added after this call. */
-  rows(): NameRows {
-    this.#starts[this.#count] = this.#used;
-    return {
-      bytes: this.#bytes,
-      starts: this.#starts.subarray(0, this.#count + 1),
-      lines: this.#lines.slice(0, this.#count),
-    };
+  *rows(): Sliced<NameRows> {
+    const { count } = this;
+    const starts = new Uint32Array(count + 1);
+    const lines = new Uint32Array(count);
+    for (const [index, chunk] of this.#chunks.entries()) {
+      starts.set(chunk.starts, index * CHUNK_ENTRIES);
+      lines.set(chunk.lines, index * CHUNK_ENTRIES);
+      yield;
+    }
+    starts.set(this.#chunk.starts.subarray(0, this.#filled), count - this.#filled);
+    lines.set(this.#chunk.lines.subarray(0, this.#filled), count - this.#filled);
+    starts[count] = this.#used;
+    return { bytes: this.#bytes, starts, lines };
   }
 
   #addUnicode(span: Span, kind: NameKind, lineNumber: number): string | null {
@@ -338,17 +358,24 @@ export class NameCollector {
   }
 
   #finish(used: number, kind: NameKind, lineNumber: number): void {
-    this.#starts[this.#count] = this.#used | NAME_KIND[kind];
-    this.#lines[this.#count] = lineNumber;
-    this.#count++;
+    this.#chunk.starts[this.#filled] = this.#used | NAME_KIND[kind];
+    this.#chunk.lines[this.#filled] = lineNumber;
+    this.#filled++;
     this.#used = used;
   }
 
   #reserve(bytes: number): void {
     if (this.#used + bytes > this.#bytes.length) this.#bytes = copyInto(new Uint8Array(this.#bytes.length * 2), this.#bytes);
-    if (this.#count + 2 <= this.#starts.length) return;
-    this.#starts = copyInto(new Uint32Array(this.#starts.length * 2), this.#starts);
-    this.#lines = copyInto(new Uint32Array(this.#lines.length * 2), this.#lines);
+    const { starts, lines } = this.#chunk;
+    if (this.#filled < starts.length) return;
+    if (starts.length < CHUNK_ENTRIES) {
+      const length = starts.length * 2;
+      this.#chunk = { starts: copyInto(new Uint32Array(length), starts), lines: copyInto(new Uint32Array(length), lines) };
+      return;
+    }
+    this.#chunks.push(this.#chunk);
+    this.#chunk = { starts: new Uint32Array(CHUNK_ENTRIES), lines: new Uint32Array(CHUNK_ENTRIES) };
+    this.#filled = 0;
   }
 }
 
@@ -418,8 +445,8 @@ class ParentCollector {
   }
 
   /** null = the names are larger than the entries. With a hundred labels in each entry the names above could fill all memory. */
-  rows(): NameRows | null {
-    return this.#isFull ? null : this.#collector.rows();
+  *rows(): Sliced<NameRows | null> {
+    return this.#isFull ? null : yield* this.#collector.rows();
   }
 
   #isRemembered(slot: number, start: number, end: number): boolean {

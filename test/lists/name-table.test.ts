@@ -21,7 +21,7 @@ function nameOf(...labels: readonly string[]): Name {
 function tableOf(entries: readonly Entry[]): NameTable {
   const collector = new NameCollector();
   for (const [line, { kind, name }] of entries.entries()) collector.addName(name, kind, line);
-  return runSync(buildNameTable(collector.rows()));
+  return runSync(buildNameTable(collector));
 }
 
 function found(table: NameTable, asked: Name): (Entry & { readonly line: number }) | null {
