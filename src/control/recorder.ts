@@ -53,13 +53,14 @@ export class QueryRecorder implements QueryObserver {
     return this.#counters;
   }
 
-  /** Lets replies be repeated, by this thread and another one: each counts and records what it answers. To be called once. */
-  openReplies(): RepeatedReplies {
+  /** Lets replies be repeated, by this thread and another one: each counts and records what it answers. To be called once. @param memory see `ReplyTable`. */
+  openReplies(memory?: SharedArrayBuffer): RepeatedReplies {
     const terms = this.#terms;
     const counters = this.#counters;
     const { feed } = this;
     const clock = this.#clock;
     const replies = new RepeatedReplies({
+      memory,
       counters,
       writer: this.#writer,
       clients: () => terms.clients,

@@ -39,6 +39,8 @@ interface PublishingParts {
   readonly clock: ReaderClock;
   /** Where the main thread counts and records what it repeats. */
   readonly books: ReaderBooks;
+  /** Of the table; absent = new. */
+  readonly memory?: SharedArrayBuffer | undefined;
 }
 
 /** A client whose replies may be repeated. */
@@ -57,7 +59,7 @@ const UNREPEATED: KnownClient = { class: 0, place: -1 };
  * answers has its addresses; everything else is answered in full.
  */
 export class RepeatedReplies implements ReplyPublisher {
-  readonly table = new ReplyTable();
+  readonly table: ReplyTable;
   readonly #parts: PublishingParts;
   /** Repeats what comes over streams. */
   readonly #reader: ReplyReader;
@@ -76,6 +78,7 @@ export class RepeatedReplies implements ReplyPublisher {
 
   constructor(parts: PublishingParts) {
     this.#parts = parts;
+    this.table = new ReplyTable(parts.memory);
     this.#reader = new ReplyReader(this.table.memory, parts.books, parts.clock);
   }
 

@@ -135,7 +135,7 @@ export const CLIENT = {
 const INDEX_AT = HEADER.words * 4;
 const CLIENTS_AT = INDEX_AT + BUCKETS * WAYS * 4;
 const DURATIONS_AT = CLIENTS_AT + CLIENTS * CLIENT.words * 4;
-const ROWS_AT = DURATIONS_AT + Math.ceil((HISTOGRAM_SLOTS * 8) / ROW_BYTES) * ROW_BYTES;
+export const ROWS_AT = DURATIONS_AT + Math.ceil((HISTOGRAM_SLOTS * 8) / ROW_BYTES) * ROW_BYTES;
 
 /** The memory as each thread sees it. */
 export class ReplyMemory {

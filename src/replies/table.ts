@@ -70,7 +70,7 @@ interface PublishedRow {
 }
 
 export class ReplyTable {
-  readonly #memory = new ReplyMemory();
+  readonly #memory: ReplyMemory;
   /** By row. */
   readonly #rows: (PublishedRow | null)[] = new Array(ROWS).fill(null);
   readonly #byOwner = new Map<object, number[]>();
@@ -84,9 +84,12 @@ export class ReplyTable {
   #lastClient = 0;
   /** The batch in which the reader may still use clients that were forgotten. */
   #clientsRestIn = 0;
-  #durationsTold = new Float64Array(this.#memory.durations.length);
+  #durationsTold: Float64Array;
 
-  constructor() {
+  /** @param memory of a table that nobody uses any more, but for `ROWS_AT` bytes of zeros at its beginning; absent = new. */
+  constructor(memory?: SharedArrayBuffer) {
+    this.#memory = new ReplyMemory(memory);
+    this.#durationsTold = new Float64Array(this.#memory.durations.length);
     this.#memory.header[HEADER.seed] = randomInt(2 ** 31);
     this.renew(ALL_MINUTES);
   }

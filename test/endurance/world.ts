@@ -126,7 +126,7 @@ rules:
   - { name: both, domains: [both.example, both.kept], compare: { near: near, far: dot, keepNearIf: "list:near-ip", within: 800ms } }
 hosts: { records: { nas.lan: ${addressOf("nas.lan")} } }
 cache: { size: 8MiB, file: data/cache.db }
-log: { queries: { enabled: true, store: data/queries.db, max: 200000 } }
+log: { queries: { enabled: true, store: data/queries.db } }
 access: { rateLimit: { exempt: [private] } }
 `;
   }
