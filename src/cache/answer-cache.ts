@@ -117,6 +117,9 @@ export class AnswerCache {
       nowMs,
       storedAtMs: nowMs - (options.ageMs ?? 0),
     };
+    // Of most names nothing is held: then nothing refuses the answer, and nothing is replaced by it.
+    const isAlone = answer.chainEnd === answer.name && this.#names.about(answer.name).length === 0;
+    if (isAlone && !answer.truncated) return this.#store(incoming, NO_INHERITANCE);
     const refusal = this.#refusal(incoming);
     if (refusal !== null) {
       if (incoming.isWeak) this.noteRefreshFailure(key);
@@ -423,6 +426,8 @@ interface Inheritance {
   /** See `CacheEntry`: of a positive answer in whose place another comes. */
   readonly advertisedUntilMs: number;
 }
+
+const NO_INHERITANCE: Inheritance = { visited: false, advertisedUntilMs: Number.NEGATIVE_INFINITY };
 
 /** The share of the budget for negatives: a flood of random names evicts no positive answer. */
 const NEGATIVE_SHARE = 1 / 8;

@@ -72,8 +72,11 @@ async function awaitAnswer(resolver: Resolver, request: FetchRequest, dispatch: 
   try {
     const reply = await dispatch.result;
     if (reply.kind === "good") {
-      const { attempts, ...verified } = await verifyNxdomain(resolver, request, reply.answer);
-      return storeResult(resolver, request, { kind: "answered", ...verified, attempts: [...dispatch.attempts(), ...attempts] });
+      const { answer } = reply;
+      const good: FetchResult = { kind: "answered", answer, action: "none", tentative: false, attempts: dispatch.attempts() };
+      if (answer.rcode !== RCODE.NXDOMAIN) return storeResult(resolver, request, good);
+      const { attempts, ...verified } = await verifyNxdomain(resolver, request, answer);
+      return storeResult(resolver, request, { ...good, ...verified, attempts: [...good.attempts, ...attempts] });
     }
     const failure: FetchResult = reply.isForged
       ? {
@@ -159,7 +162,7 @@ const DOUBTED_TYPES: ReadonlySet<number> = new Set([TYPE.AAAA, TYPE.SVCB, TYPE.H
  */
 function verifyNxdomain(resolver: Resolver, request: FetchRequest, answer: Answer): VerifiedAnswer | Promise<VerifiedAnswer> {
   const asItIs: VerifiedAnswer = { answer, action: "none", tentative: false, attempts: [] };
-  if (answer.rcode !== RCODE.NXDOMAIN || isLeftToClient(resolver, request, answer)) return asItIs;
+  if (isLeftToClient(resolver, request, answer)) return asItIs;
   const disproof = findDisproof(resolver, request, answer.chainEnd);
   if (disproof !== null) return { ...asItIs, answer: guardNxdomain(answer, disproof), action: "nxdomain:guarded" };
   return DOUBTED_TYPES.has(request.question.type) ? verifyByAddresses(resolver, request, answer) : asItIs;
