@@ -1,8 +1,8 @@
 import { ttlAt } from "../dns/answer.ts";
 import { type Name, nameText, plainNameEnd } from "../dns/name.ts";
 import { RCODE, rcodeName, typeName } from "../dns/types.ts";
+import { Remembered } from "../lib/recently-used.ts";
 import type { AttemptRecord } from "./record.ts";
-import { Remembered } from "./remembered.ts";
 import {
   ATTEMPT_TRANSPORTS,
   ATTEMPT_WORDS,

@@ -1,9 +1,9 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Clock } from "../lib/clock.ts";
+import { Remembered } from "../lib/recently-used.ts";
 import { type Database, fileIdentity, inTransaction, openForWriting, StoreError } from "./database.ts";
 import { allParts, type PartitionLimits, partLimits, runMaintenance } from "./maintenance.ts";
-import { Remembered } from "./remembered.ts";
 import { type RepeatedReply, type Row, rowClient, rowKind, type StoredRow, storedRowOf } from "./rows.ts";
 import { RUNS_TABLE, type RunMark, writeRun } from "./runs.ts";
 import {

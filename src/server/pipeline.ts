@@ -7,22 +7,24 @@
  * - `query-event.ts`: what observers are told about every query
  * - `state.ts`: the immutable state that answers, how it is built and how a reload hands it over
  * - `policy.ts`: lists, hosts and rules of a state; `pauses.ts`: rules that are passed over for a while; `preflight.ts`: why a configuration is refused
- * - `host-overrides.ts`: names set through the API; `autosave.ts`: files written now and then; `json-api.ts`: DNS as JSON
+ * - `host-overrides.ts`: names set through the API; `autosave.ts`: files written now and then
  */
 
 import { emptyAnswer } from "../answers/negative.ts";
 import { type Rendered, rejectionReply, render, replyLimit, truncatedReply } from "../answers/render.ts";
 import { networkOfAddress } from "../dns/address.ts";
 import type { ExtendedError } from "../dns/edns.ts";
-import { isRejection, parseQuery, type Query } from "../dns/query.ts";
-import { EDE, RCODE } from "../dns/types.ts";
+import { decodeMessage } from "../dns/message.ts";
+import { nameFromText } from "../dns/name.ts";
+import { askMessage, isRejection, parseQuery, type Query } from "../dns/query.ts";
+import { jsonMessage } from "../dns/text.ts";
+import { CLASS, EDE, RCODE, typeNumber } from "../dns/types.ts";
 import type { Client } from "../lib/client.ts";
 import { FairShare } from "../lib/fair-share.ts";
-import type { Handler, HandlerReply } from "../listen/types.ts";
+import type { Handler, HandlerReply, JsonReply } from "../listen/types.ts";
 import type { OperationsLog } from "../log/operations.ts";
 import { resolve } from "../resolve/resolve.ts";
 import type { Resolution } from "../resolve/types.ts";
-import { answerJson } from "./json-api.ts";
 import type { AnswerFeed, QueryEvent, QueryObserver, ReplyPublisher } from "./query-event.ts";
 import type { ServerState } from "./state.ts";
 
@@ -232,4 +234,35 @@ function failQuery({ state, recorder }: Serving, message: Uint8Array, client: Cl
     // The clock or the observer may be what is broken. The bug is in the log already, and the client still gets its SERVFAIL.
   }
   return rendered;
+}
+
+/**
+ * Answers `?name=&type=&cd=&do=` in the JSON format of Google's and Cloudflare's public resolvers. The question is put into a DNS message and
+ * goes the same way as every other query.
+ */
+async function answerJson(answer: Handler["answer"], parameters: URLSearchParams, client: Client): Promise<JsonReply> {
+  const name = nameFromText(parameters.get("name") ?? "");
+  if (name === null) return badRequest("name: a domain name is wanted");
+  const type = typeNumber(parameters.get("type") ?? "A");
+  if (type === null) return badRequest("type: a record type such as AAAA, or its number, is wanted");
+  const question = {
+    name,
+    type,
+    class: CLASS.IN,
+    dnssecOk: isSet(parameters.get("do")),
+    checkingDisabled: isSet(parameters.get("cd")),
+    clientSubnet: null,
+  };
+  const reply = await answer(askMessage(question, { id: 0, edns: true, padded: false }), client);
+  const decoded = reply === null ? null : decodeMessage(reply.wire);
+  if (reply === null || decoded === null) return badRequest("this question has no answer");
+  return { kind: "ok", body: JSON.stringify(jsonMessage(decoded)), maxAgeSeconds: reply.maxAgeSeconds };
+}
+
+function isSet(value: string | null): boolean {
+  return value === "1" || value === "true";
+}
+
+function badRequest(text: string): JsonReply {
+  return { kind: "bad", text };
 }
