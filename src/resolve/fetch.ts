@@ -30,8 +30,8 @@ export function fetchAnswer(resolver: Resolver, request: FetchRequest): PendingF
   return { ...work, result: work.result.then((result) => afterTurns(Math.floor(place / CALLERS_AT_ONCE), result)) };
 }
 
-/** How many callers of one fetch go on in the same moment. Their replies take some 5 ms; more would keep other clients waiting. */
-const CALLERS_AT_ONCE = 200;
+/** How many callers of one fetch go on in the same moment. Their replies take some 2 ms, on a slow machine 10; more would keep other clients waiting. */
+const CALLERS_AT_ONCE = 64;
 
 /** Gives the value after everything else has had so many turns. */
 async function afterTurns<T>(turns: number, value: T): Promise<T> {

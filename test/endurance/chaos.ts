@@ -291,12 +291,15 @@ async function connections(world: World): Promise<void> {
   );
   const before = world.usage();
   const sockets: Socket[] = [];
-  for (const [, port, bytes] of starts)
+  const stillOpen = new Map<string, number>();
+  for (const [name, port, bytes] of starts)
     for (let index = 0; index < 150; index++) {
       const socket = connect({ port, host: "127.0.0.1", localAddress: `127.0.1.${1 + (index % 9)}` });
       socket.on("error", () => {});
       socket.on("data", () => {});
       socket.write(Buffer.from(bytes, "latin1"));
+      stillOpen.set(name, (stillOpen.get(name) ?? 0) + 1);
+      socket.on("close", () => stillOpen.set(name, (stillOpen.get(name) ?? 0) - 1));
       sockets.push(socket);
       if (index % 50 === 49) await setTimeout(20);
     }
@@ -304,6 +307,7 @@ async function connections(world: World): Promise<void> {
   const during = world.usage();
   await setTimeout(6000);
   const open = sockets.filter(({ closed }) => !closed).length;
+  const openKinds = [...stillOpen].filter(([, count]) => count > 0).map(([name, count]) => `${count} ${name}`);
   await house.stop();
   for (const socket of sockets) socket.destroy();
   const total = [...house.tallies.values()].reduce((sum, { asked, counts }) => [sum[0] + counts.right, sum[1] + asked] as const, [
@@ -315,7 +319,7 @@ async function connections(world: World): Promise<void> {
   );
   expectThat("connections", total[0] >= 0.99 * total[1], "good clients lost more than one answer of a hundred");
   // Those that say nothing on HTTPS are kept as idle ones are, up to their handshake's deadline; the rest is over.
-  expectThat("connections", open <= 150, `${open} connections are still open`);
+  expectThat("connections", open <= 150, `${open} connections are still open: ${openKinds.join(", ")}`);
 }
 
 function resets(count: number): string {
