@@ -109,7 +109,6 @@ export class AnswerCache {
       answer,
       outcome,
       isWeak: outcome === "failure" || options.tentative === true,
-      scope: scopeOfKey(key),
       limits: options.limits,
       synthesized: options.synthesized ?? false,
       volatile: options.volatile ?? false,
@@ -120,12 +119,13 @@ export class AnswerCache {
     // Of most names nothing is held: then nothing refuses the answer, and nothing is replaced by it.
     const isAlone = answer.chainEnd === answer.name && this.#names.about(answer.name).length === 0;
     if (isAlone && !answer.truncated) return this.#store(incoming, NO_INHERITANCE);
-    const refusal = this.#refusal(incoming);
+    const scope = scopeOfKey(key);
+    const refusal = this.#refusal(incoming, scope);
     if (refusal !== null) {
       if (incoming.isWeak) this.noteRefreshFailure(key);
       return refusal;
     }
-    return this.#store(incoming, this.#supersede(incoming));
+    return this.#store(incoming, this.#supersede(incoming, scope));
   }
 
   /**
@@ -242,8 +242,8 @@ export class AnswerCache {
     return null;
   }
 
-  #refusal(incoming: IncomingAnswer): Refusal | null {
-    const { key, answer, outcome, scope, limits, nowMs } = incoming;
+  #refusal(incoming: IncomingAnswer, scope: string): Refusal | null {
+    const { key, answer, outcome, limits, nowMs } = incoming;
     if (answer.truncated) return "truncated";
     const entry = this.#find(key);
     if (entry !== null && incoming.storedAtMs < nowMs) return "older";
@@ -259,7 +259,7 @@ export class AnswerCache {
   }
 
   /** Drops the entries that the new answer replaces or contradicts. */
-  #supersede({ key, answer, outcome, scope, synthesized }: IncomingAnswer): Inheritance {
+  #supersede({ key, answer, outcome, synthesized }: IncomingAnswer, scope: string): Inheritance {
     const replaced = this.#byKey.get(key);
     let visited = replaced?.visited ?? false;
     const isRenewal = outcome === "positive" && replaced?.outcome === "positive";
@@ -411,7 +411,6 @@ interface IncomingAnswer extends Pick<CacheEntry, "key" | "outcome" | "synthesiz
   readonly answer: Answer;
   /** Whether it is a failure or tentative. */
   readonly isWeak: boolean;
-  readonly scope: string;
   readonly limits: LifetimeLimits;
   readonly filterFingerprint: string | null;
   readonly nowMs: number;

@@ -154,7 +154,7 @@ export function recordsOf(answer: Answer): readonly RecordPlace[] {
   return recordPlaces(answer.wire, responseQuestionEnd(answer.wire)) ?? [];
 }
 
-/** The IPv4 and IPv6 addresses in a section, as bytes (copies). */
+/** The IPv4 and IPv6 addresses in a section, as bytes of the answer itself: to be looked at, not to be kept. */
 export function addressesOf(answer: Answer, section: "answer" | "additional" = "answer"): Uint8Array[] {
   const { wire, ttlOffsets, answerRecords, additionalOffset } = answer;
   const addresses: Uint8Array[] = [];
@@ -164,7 +164,7 @@ export function addressesOf(answer: Answer, section: "answer" | "additional" = "
     const ttl = ttlOffsets[index] ?? 0;
     const bytes = uint16(wire, ttl + 4);
     if (section === "additional" && ttl < additionalOffset) continue;
-    if (isAddress(uint16(wire, ttl - 4), bytes)) addresses.push(copyOf(wire, ttl + 6, ttl + 6 + bytes));
+    if (isAddress(uint16(wire, ttl - 4), bytes)) addresses.push(wire.subarray(ttl + 6, ttl + 6 + bytes));
   }
   return addresses;
 }
@@ -291,8 +291,10 @@ function followAliases(
 }
 
 function startOfAuthority(message: Uint8Array, places: readonly RecordPlace[]): StartOfAuthority | null | "malformed" {
-  const place = findStartOfAuthority(places);
-  if (place === null) return null;
+  const place = places.find(
+    ({ section, type, class: klass }) => section === "authority" && type === TYPE.SOA && klass === CLASS.IN,
+  );
+  if (place === undefined) return null;
   const owner = readName(message, place.owner);
   const mailbox = nameEnd(message, place.data);
   const numbers = mailbox < 0 ? -1 : nameEnd(message, mailbox);
@@ -304,13 +306,6 @@ function startOfAuthority(message: Uint8Array, places: readonly RecordPlace[]): 
     minimumOffset: numbers + 16,
     minimumSeconds: ttlAt(message, numbers + 16),
   };
-}
-
-function findStartOfAuthority(places: readonly RecordPlace[]): RecordPlace | null {
-  for (const place of places) {
-    if (place.section === "authority" && place.type === TYPE.SOA && place.class === CLASS.IN) return place;
-  }
-  return null;
 }
 
 /** A record made here. Names are written in full, except for an owner equal to the name of the question. */

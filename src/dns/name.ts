@@ -30,6 +30,14 @@ export function plainNameEnd(message: Uint8Array, offset: number): number {
   }
 }
 
+/** Whether this very name stands at `offset`, uncompressed. Makes no string. */
+export function hasPlainName(message: Uint8Array, offset: number, name: Name): boolean {
+  if (offset + name.length > message.length) return false;
+  for (let index = 0; index < name.length; index++)
+    if (lowerCase(message[offset + index] ?? 0) !== name.charCodeAt(index)) return false;
+  return true;
+}
+
 /** Makes a Name of the bytes from `offset` to `end`, which `plainNameEnd` has checked. */
 export function plainName(message: Uint8Array, offset: number, end: number): Name {
   const length = end - offset;

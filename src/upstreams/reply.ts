@@ -1,5 +1,5 @@
 import { type Answer, buildAnswer, indexAnswer } from "../dns/answer.ts";
-import { plainName, plainNameEnd } from "../dns/name.ts";
+import { hasPlainName } from "../dns/name.ts";
 import { HEADER_FLAG, type Question } from "../dns/query.ts";
 import { RCODE } from "../dns/types.ts";
 import { HEADER_BYTES, uint16 } from "../dns/wire.ts";
@@ -37,16 +37,10 @@ const FOREIGN: Reply = { kind: "foreign" };
 const OPCODE_BITS = 0x7800;
 const RCODE_BITS = 0x000f;
 
-function repeatsQuestion(message: Uint8Array, question: Question): boolean {
-  if (uint16(message, 4) !== 1) return false;
-  const end = plainNameEnd(message, HEADER_BYTES);
-  return (
-    end === HEADER_BYTES + question.name.length &&
-    end + 4 <= message.length &&
-    uint16(message, end) === question.type &&
-    uint16(message, end + 2) === question.class &&
-    plainName(message, HEADER_BYTES, end) === question.name
-  );
+function repeatsQuestion(message: Uint8Array, { name, type, class: klass }: Question): boolean {
+  const end = HEADER_BYTES + name.length;
+  if (uint16(message, 4) !== 1 || end + 4 > message.length || !hasPlainName(message, HEADER_BYTES, name)) return false;
+  return uint16(message, end) === type && uint16(message, end + 2) === klass;
 }
 
 // A server that cannot read a query, for example an old one that does not know EDNS, returns little more than a header (RFC 6891 §7). Such a
