@@ -14,6 +14,7 @@ import { decodeMessage } from "../../../src/dns/message.ts";
 import { nameText } from "../../../src/dns/name.ts";
 import { isRejection, parseQuery } from "../../../src/dns/query.ts";
 import { typeName } from "../../../src/dns/types.ts";
+import { freePort } from "../../clients/processes.ts";
 import { responseWire, zone } from "../../dns/zone.ts";
 import { queryWire, readReply } from "../../support/message.ts";
 import {
@@ -90,15 +91,6 @@ async function untilAnswered(port: number): Promise<void> {
   const end = Date.now() + STARTED_WITHIN_MS;
   while (Date.now() < end) if ((await ask({ name: "ready.org", type: "TXT" }, port, 100)) !== null) return;
   throw new Error("dnsmasq does not answer");
-}
-
-async function freePort(): Promise<number> {
-  const socket = createSocket("udp4");
-  socket.bind(0, "127.0.0.1");
-  await once(socket, "listening");
-  const { port } = socket.address();
-  socket.close();
-  return port;
 }
 
 async function openServer(_: Group, index: number): Promise<Socket> {

@@ -13,6 +13,7 @@ import fc from "fast-check";
 import { decodeMessage } from "../../../src/dns/message.ts";
 import { isRejection, parseQuery } from "../../../src/dns/query.ts";
 import { RCODE, typeName } from "../../../src/dns/types.ts";
+import { freePort } from "../../clients/processes.ts";
 import { responseWire, zone } from "../../dns/zone.ts";
 import { queryWire, readReply } from "../../support/message.ts";
 import { GROUPS, type Group, program, type Question, question, type Ran, runProgram, writeProgram } from "../mosdns-program.ts";
@@ -101,15 +102,6 @@ async function untilAnswered(port: number): Promise<void> {
   current = ready;
   while (Date.now() < end) if ((await ask(ready, port, 50)) !== "nothing") return;
   throw new Error("mosdns does not answer");
-}
-
-async function freePort(): Promise<number> {
-  const socket = createSocket("udp4");
-  socket.bind(0, "127.0.0.1");
-  await once(socket, "listening");
-  const { port } = socket.address();
-  socket.close();
-  return port;
 }
 
 async function openServer(group: Group, index: number): Promise<Socket> {
