@@ -1,8 +1,8 @@
 import { systemClock } from "../../src/lib/clock.ts";
 import { QueryFeed } from "../../src/log/feed.ts";
 import { QueryLog } from "../../src/log/query-log.ts";
-import { RecordIds } from "../../src/log/record-ids.ts";
 import { ENTRY, nextEntry, type QueryRing } from "../../src/log/ring.ts";
+import { RecordIds } from "../../src/log/schema.ts";
 import { append } from "../../test/log/entries.ts";
 import { QuerySource } from "./rows.ts";
 

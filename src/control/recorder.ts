@@ -9,7 +9,7 @@ import { QueryFeed, type ThreadCall } from "../log/feed.ts";
 import type { OperationsLog } from "../log/operations.ts";
 import type { QueryLogOptions } from "../log/options.ts";
 import { QueryLog } from "../log/query-log.ts";
-import { RecordIds } from "../log/record-ids.ts";
+import { RecordIds } from "../log/schema.ts";
 import type { LogEvent } from "../log/writer.ts";
 import { HEADER, LOG_CALL } from "../replies/layout.ts";
 import { MAX_ALIASES } from "../rules/decision.ts";

@@ -10,7 +10,6 @@ import { EntryReader } from "../log/entries.ts";
 import type { QueryFeed } from "../log/feed.ts";
 import type { QueryLogOptions } from "../log/options.ts";
 import { clientShown, type QueryRecord, type TraceStep } from "../log/record.ts";
-import type { RecordIds } from "../log/record-ids.ts";
 import {
   ATTEMPT_TRANSPORTS,
   ATTEMPT_WORDS,
@@ -30,7 +29,7 @@ import {
   TTL_EDITS,
 } from "../log/ring.ts";
 import { decodeRow, type FoundRecord, storedRowOf } from "../log/rows.ts";
-import { wallMsOf } from "../log/schema.ts";
+import { type RecordIds, wallMsOf } from "../log/schema.ts";
 import { SOA_MADE } from "../resolve/forward.ts";
 import type { Resolution } from "../resolve/types.ts";
 import type { Decider, ExplanationStep } from "../rules/decider.ts";

@@ -5,7 +5,7 @@
  * `entries.ts` (entries to rows), `problems.ts` with `problem-causes.ts` (what goes wrong again and again), `rows.ts` (rows to records), `store.ts` with `database.ts`, `schema.ts` and
  * `maintenance.ts`, then `reader.ts` with `reader-thread.ts`,
  * `search.ts` (with `filter.ts`, `filter-tests.ts`, `dictionary-search.ts`), `summary.ts` and `runs.ts` (when nothing was recorded). `followers.ts` tells of new records. `record.ts` is what people see of one, with
- * `sent.ts` (the reply), `outcome.ts` (one word), `text.ts` (plain words), `time.ts` (moments) and `export.ts`; `record-ids.ts` numbers them. `operations.ts` is the operator's log, which has nothing to do with it.
+ * `sent.ts` (the reply), `outcome.ts` (one word), `text.ts` (plain words), `time.ts` (moments) and `export.ts`. `operations.ts` is the operator's log, which has nothing to do with it.
  */
 
 import type { Clock } from "../lib/clock.ts";
@@ -16,8 +16,8 @@ import type { QueryLogOptions } from "./options.ts";
 import type { FoundProblem, ProblemChange } from "./problems.ts";
 import { ReadError, Reader, readErrorOf } from "./reader.ts";
 import type { LogStatus, RecordText } from "./record.ts";
-import { MAX_AHEAD_MS } from "./record-ids.ts";
 import type { FoundRecord } from "./rows.ts";
+import { MAX_AHEAD_MS } from "./schema.ts";
 import type { Volume, VolumeRequest } from "./search.ts";
 import type { Summary, SummaryRequest } from "./summary.ts";
 import { type LogEvent, Writer } from "./writer.ts";

@@ -1,7 +1,6 @@
 import { countDuration } from "../lib/histogram.ts";
-import { RecordIds } from "../log/record-ids.ts";
 import { ENTRY, KIND, QueryRing } from "../log/ring.ts";
-import { wallMsOf } from "../log/schema.ts";
+import { RecordIds, wallMsOf } from "../log/schema.ts";
 import {
   BUCKETS,
   CHANNEL_SHIFT,

@@ -8,7 +8,7 @@ import { RCODE, rcodeName, typeName } from "../../src/dns/types.ts";
 import { uint16 } from "../../src/dns/wire.ts";
 import type { QueryLogOptions } from "../../src/log/options.ts";
 import { type AttemptRecord, clientShown, type QueryRecord, type TraceStep } from "../../src/log/record.ts";
-import type { RecordIds } from "../../src/log/record-ids.ts";
+import type { RecordIds } from "../../src/log/schema.ts";
 import { type Sent, sentOf } from "../../src/log/sent.ts";
 import { SOA_MADE } from "../../src/resolve/forward.ts";
 import type { Resolution } from "../../src/resolve/types.ts";

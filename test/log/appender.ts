@@ -1,7 +1,7 @@
 import { systemClock } from "../../src/lib/clock.ts";
 import { QueryFeed } from "../../src/log/feed.ts";
 import { QueryLog } from "../../src/log/query-log.ts";
-import { RecordIds } from "../../src/log/record-ids.ts";
+import { RecordIds } from "../../src/log/schema.ts";
 import { append } from "./entries.ts";
 import { record } from "./records.ts";
 

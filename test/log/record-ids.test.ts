@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { RecordIds } from "../../src/log/record-ids.ts";
+import { RecordIds } from "../../src/log/schema.ts";
 
 test("an id holds the millisecond and twice the number of records before it in that millisecond", () => {
   const ids = new RecordIds();

@@ -5,7 +5,7 @@ import type { QueryFilter } from "../../../src/log/filter.ts";
 import { compileFilter } from "../../../src/log/filter-tests.ts";
 import type { PartitionLimits } from "../../../src/log/maintenance.ts";
 import type { QueryRecord } from "../../../src/log/record.ts";
-import { RecordIds } from "../../../src/log/record-ids.ts";
+import { RecordIds } from "../../../src/log/schema.ts";
 import { readBatches, type SearchBudget, searchRecords } from "../../../src/log/search.ts";
 import type { Store } from "../../../src/log/store.ts";
 import { summarize } from "../../../src/log/summary.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Database } from "../../../src/log/database.ts";
 import { allParts } from "../../../src/log/maintenance.ts";
-import { RecordIds } from "../../../src/log/record-ids.ts";
+import { RecordIds } from "../../../src/log/schema.ts";
 import { searchRecords } from "../../../src/log/search.ts";
 import { summarize } from "../../../src/log/summary.ts";
 import { EVERYTHING } from "../opened.ts";
