@@ -91,6 +91,10 @@ export class Member {
   /** Records how a question ended that `begin` counted. */
   end(question: Question, outcome: AttemptOutcome): void {
     this.#inFlight -= 1;
+    if (outcome.kind === "good") {
+      this.health.noteReply("client");
+      return;
+    }
     const reason = failureReason(outcome);
     if (reason !== null) {
       this.#failures += 1;

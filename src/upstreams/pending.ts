@@ -87,11 +87,7 @@ export class PendingRequests {
 /** The signal of a group's own, in place of an `AbortController`, of which each costs a miss more than finding its answer. */
 export class Stopper implements StopSignal {
   readonly #listeners = new Set<() => void>();
-  #aborted = false;
-
-  get aborted(): boolean {
-    return this.#aborted;
-  }
+  aborted = false;
 
   addEventListener(_: "abort", listener: () => void): void {
     this.#listeners.add(listener);
@@ -102,7 +98,7 @@ export class Stopper implements StopSignal {
   }
 
   abort(): void {
-    this.#aborted = true;
+    this.aborted = true;
     for (const listener of this.#listeners) listener();
   }
 }
