@@ -80,8 +80,6 @@ export class EntryWriter {
     const bytes = (name?.length ?? 0) + address.length + clientId.length + reply.length;
     // Entries have an even length.
     const length = (ENTRY.words + extraWords + ((bytes + 3) >> 2) + 1) & ~1;
-    // Extras need texts too, and a new text must be there before the entry is.
-    if (extraWords > 0 && resolution !== null) this.#addTexts(resolution);
     const at = this.#ring.reserve(length);
     if (at < 0) return false;
     const arrivedWallMs = Math.round(startedMs + wallOffsetMs);
@@ -105,6 +103,7 @@ export class EntryWriter {
     position = this.#writeText(position, address);
     position = this.#writeText(position, clientId);
     this.#ring.bytes.set(reply, position);
+    // By now every text that the entry bears the number of is in the table of texts.
     this.#ring.publish(length);
     return true;
   }
@@ -158,12 +157,6 @@ export class EntryWriter {
       this.#shown.set(address, shown);
     }
     return shown;
-  }
-
-  #addTexts({ attempts, edits = NO_TEXTS, comparison }: Resolution): void {
-    for (const { group, server, failure } of attempts) for (const text of [group, server, failure]) this.#texts.numberOf(text);
-    for (const edit of edits) this.#texts.numberOf(edit);
-    if (comparison !== undefined) this.#texts.numberOf(comparison.near);
   }
 
   #writeExtras(start: number, { attempts, edits = NO_TEXTS, comparison }: Resolution, queryStartedMs: number): void {
