@@ -134,6 +134,21 @@ describe("what a server was not asked for goes (RFC 5452 §6)", () => {
   });
 });
 
+test("where only the end of a message is foreign, the bytes before it stay as they came", () => {
+  const answer = answerTo("A", {
+    answers: zone("page.example CNAME cdn.example", "cdn.example A 192.0.2.7"),
+    authority: zone("example NS ns.example", "example NS ns.net"),
+    additional: zone("ns.example A 192.0.2.53"),
+  });
+  const kept = keepChain(answer);
+  const belonging = answerTo("A", { answers: zone("page.example CNAME cdn.example", "cdn.example A 192.0.2.7") });
+  const { length } = belonging.wire;
+  expect(kept.wire).toHaveLength(length);
+  expect(Buffer.from(kept.wire.subarray(12))).toEqual(Buffer.from(answer.wire.subarray(12, length)));
+  expect(left(answer)).toEqual(["page.example. CNAME cdn.example.", "cdn.example. A 192.0.2.7"]);
+  expect(kept.dropped).toHaveLength(3);
+});
+
 test("of any answer the rest is kept in order, and a second time changes nothing", () => {
   fc.assert(
     fc.property(anyMessage, (made) => {
