@@ -154,7 +154,7 @@ export function recordsOf(answer: Answer): readonly RecordPlace[] {
   return recordPlaces(answer.wire, responseQuestionEnd(answer.wire)) ?? [];
 }
 
-/** The IPv4 and IPv6 addresses in a section, as bytes of the answer itself: to be looked at, not to be kept. */
+/** The IPv4 and IPv6 addresses in a section, as bytes (copies). */
 export function addressesOf(answer: Answer, section: "answer" | "additional" = "answer"): Uint8Array[] {
   const { wire, ttlOffsets, answerRecords, additionalOffset } = answer;
   const addresses: Uint8Array[] = [];
@@ -164,7 +164,7 @@ export function addressesOf(answer: Answer, section: "answer" | "additional" = "
     const ttl = ttlOffsets[index] ?? 0;
     const bytes = uint16(wire, ttl + 4);
     if (section === "additional" && ttl < additionalOffset) continue;
-    if (isAddress(uint16(wire, ttl - 4), bytes)) addresses.push(wire.subarray(ttl + 6, ttl + 6 + bytes));
+    if (isAddress(uint16(wire, ttl - 4), bytes)) addresses.push(copyOf(wire, ttl + 6, ttl + 6 + bytes));
   }
   return addresses;
 }
