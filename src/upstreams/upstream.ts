@@ -3,7 +3,7 @@
  *
  * Reading order. A group of servers: `group.ts`, `dispatch.ts`, `member.ts`, `probes.ts`. One server:
  * `server.ts` picks the transport, `udp.ts`, `stream.ts` (TCP, TLS) and `https.ts` (with `https-transport.ts`, `http1.ts`, `http2.ts`) are the transports,
- * `pending.ts` and `reply.ts` are what transports share, `cookies.ts` is DNS cookies, `dial.ts` and `tunnel.ts` open connections, `bootstrap.ts` looks up the names
+ * `pending.ts` and `reply.ts` are what transports share, `dial.ts` and `tunnel.ts` open connections, `bootstrap.ts` looks up the names
  * of servers.
  */
 import type { Answer } from "../dns/answer.ts";
