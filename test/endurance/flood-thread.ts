@@ -8,6 +8,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { parentPort, workerData } from "node:worker_threads";
 import { frame, MessageFramer } from "../../src/dns/wire.ts";
 import { queryWire } from "../support/message.ts";
+import { droppedDatagrams } from "./household.ts";
 
 /** One client that asks for names that hang. Fit for structured cloning. */
 export interface FloodTask {
@@ -30,6 +31,8 @@ export interface FloodReport {
   /** Of the answered ones: those that waited at least a second. */
   readonly waited: number;
   readonly slowestMs: number;
+  /** Replies over UDP that found no room in the client's own receive buffer. */
+  readonly unheard: number;
 }
 
 /** Questions on one connection: fewer than it may have outstanding, so that all that is sent is read at once. */
@@ -45,6 +48,7 @@ class Flood {
   #answered = 0;
   #waited = 0;
   #slowestMs = 0;
+  unheard = 0;
 
   constructor(task: FloodTask) {
     this.#task = task;
@@ -83,7 +87,13 @@ class Flood {
   }
 
   get report(): FloodReport {
-    return { sent: this.#sent, answered: this.#answered, waited: this.#waited, slowestMs: Math.round(this.#slowestMs) };
+    return {
+      sent: this.#sent,
+      answered: this.#answered,
+      waited: this.#waited,
+      slowestMs: Math.round(this.#slowestMs),
+      unheard: this.unheard,
+    };
   }
 }
 
@@ -96,6 +106,7 @@ async function overUdp(flood: Flood, { port, localAddress }: FloodTask): Promise
     flood.noteSent(number);
     socket.send(flood.query(number), port, "127.0.0.1");
   });
+  flood.unheard = droppedDatagrams(socket.address().port);
   socket.close();
 }
 

@@ -1,8 +1,8 @@
-import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import type { FloodReport, FloodTask } from "./flood-thread.ts";
 import type { HouseReport, HouseTask } from "./house-thread.ts";
+import { droppedDatagrams } from "./household.ts";
 import { inOrder, type World } from "./world.ts";
 
 /** The deadline of the configuration, and what a busy machine may take on top. */
@@ -64,8 +64,11 @@ export async function hang(world: World, { count, perSecond, only, expect }: Han
         }),
       );
       const dropped = droppedDatagrams(world.fenliu.ports.dns);
+      const counted = await counts(world);
       const [heard, pending] = await Promise.all([flood, second]);
       const lost = droppedDatagrams(world.fenliu.ports.dns) - dropped;
+      const after = await counts(world);
+      const [shed, unsent] = [after.shed - counted.shed, after.unsent - counted.unsent];
       const beside = ended<HouseReport>(house);
       house.postMessage("over");
       const { ms, faults } = await beside;
@@ -77,7 +80,8 @@ export async function hang(world: World, { count, perSecond, only, expect }: Han
         `  ${scene}: beside it, p50/p99 in ms: ${quantiles.join(", ")}; the thread worked ${lag.workedMs} ms at a time, held ${lag.mostMs} ms; by its own record it was late with ${late}`,
       );
       console.log(
-        `    ${heard.answered} of ${heard.sent} answered, ${heard.waited} after waiting, slowest ${heard.slowestMs} ms; ${lost} dropped by the kernel; ` +
+        `    ${heard.answered} of ${heard.sent} answered, ${heard.waited} after waiting, slowest ${heard.slowestMs} ms; ${lost} dropped by the kernel, ${unsent} by the server, ` +
+          `${heard.unheard} replies by the client's socket; ${shed} of UDP were shed with SERVFAIL; ` +
           `second client ${pending.answered} of ${pending.sent}, ${pending.waited} after waiting, slowest ${pending.slowestMs} ms; ` +
           `${before.residentMiB.toFixed(0)} to ${usage.residentMiB.toFixed(0)} MiB`,
       );
@@ -86,7 +90,8 @@ export async function hang(world: World, { count, perSecond, only, expect }: Han
         expect(scene, p99 <= AT_ONCE_MS, `p99 of ${p99} ms beside it over ${way}`);
       }
       expect(scene, faults.length === 0, `beside it: ${faults.slice(0, 3).join("; ")}`);
-      expect(scene, heard.answered + lost >= heard.sent, `${heard.sent - heard.answered - lost} questions without an answer`);
+      const missing = heard.sent - heard.answered - lost - unsent - heard.unheard;
+      expect(scene, missing <= 0, `${missing} questions without an answer`);
       expect(scene, pending.answered === pending.sent, "a question of the second client without an answer");
       expect(scene, pending.waited === pending.sent, `${pending.sent - pending.waited} of the second client's were refused`);
       expect(scene, Math.max(heard.slowestMs, pending.slowestMs) <= LATEST_MS, "an answer after the deadline");
@@ -139,6 +144,13 @@ function houseTask(world: World): HouseTask {
   return { ports, transports: TRANSPORTS, names: ["nas.lan", ...ZONES.map((zone) => `cached.${zone}`)], everyMs: 5 };
 }
 
+/** What the server counts of datagrams. */
+async function counts(world: World): Promise<{ readonly shed: number; readonly unsent: number }> {
+  const metrics = await world.call("GET", "/metrics");
+  const count = (name: string) => Number(new RegExp(`^${name} (\\d+)`, "m").exec(metrics)?.[1]);
+  return { shed: count("fenliu_udp_shed_total"), unsent: count("fenliu_udp_unsent_total") };
+}
+
 /** How many questions the server itself says that it was late with: what a client measures has the client's own time in it. */
 async function lateBy(world: World, sinceWallMs: number): Promise<number> {
   const from = new Date(sinceWallMs).toISOString();
@@ -157,11 +169,4 @@ function ended<T>(worker: Worker): Promise<T> {
 function quantile(ms: readonly number[], share: number): number {
   const sorted = ms.toSorted((a, b) => a - b);
   return Math.round((sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0) * 10) / 10;
-}
-
-/** Datagrams to the port that found no room in a receive buffer, as Linux counts them. */
-function droppedDatagrams(port: number): number {
-  const at = `:${port.toString(16).toUpperCase().padStart(4, "0")} `;
-  const lines = readFileSync("/proc/net/udp", "latin1").split("\n");
-  return lines.filter((line) => line.includes(at)).reduce((sum, line) => sum + Number(line.trim().split(/\s+/).at(-1)), 0);
 }

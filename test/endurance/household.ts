@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { createSocket, type Socket as DatagramSocket } from "node:dgram";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { Agent, request as httpRequest } from "node:http";
 import { type ClientHttp2Session, connect as connectHttp2, constants } from "node:http2";
 import { connect as connectTcp, type Socket } from "node:net";
@@ -371,4 +372,11 @@ export class SteadyHouse {
     });
     this.#pending.add(asking);
   }
+}
+
+/** Datagrams to the port that found no room in a receive buffer, as Linux counts them. */
+export function droppedDatagrams(port: number): number {
+  const at = `:${port.toString(16).toUpperCase().padStart(4, "0")} `;
+  const lines = readFileSync("/proc/net/udp", "latin1").split("\n");
+  return lines.filter((line) => line.includes(at)).reduce((sum, line) => sum + Number(line.trim().split(/\s+/).at(-1)), 0);
 }
