@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { ADMIN_LIMITS } from "../src/admin/types.ts";
 import { LISTEN_LIMITS } from "../src/listen/limits.ts";
+import { MAX_DATAGRAMS, MAX_READ_AHEAD } from "../src/listen/turns.ts";
 import { MAX_WAITING } from "../src/server/pipeline.ts";
 import { FETCH_LIMITS } from "../src/server/state.ts";
 import { MAX_GROUP_IN_FLIGHT } from "../src/upstreams/group.ts";
@@ -17,6 +18,10 @@ const TABLES: Readonly<Record<string, Readonly<Record<string, number>>>> = {
     "queries that wait for the same question": FETCH_LIMITS.callers,
     "questions on one group; one client alone: half": MAX_GROUP_IN_FLIGHT,
     "questions on one member of a group": MAX_MEMBER_IN_FLIGHT,
+  },
+  Turns: {
+    "datagrams that wait for their turn; of one client alone: half": MAX_DATAGRAMS,
+    "bytes that a connection reads while it waits for its turn": MAX_READ_AHEAD,
   },
   Listeners: LISTEN_LIMITS,
   API: { ...ADMIN_LIMITS },

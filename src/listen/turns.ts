@@ -11,7 +11,7 @@ const UNTIMED = 16;
 const SLICE = 8;
 
 /** Datagrams that are held until their turn comes. Those of streams wait in their connections, which are not read meanwhile. */
-const MAX_DATAGRAMS = 8192;
+export const MAX_DATAGRAMS = 8192;
 
 interface ClientQueue {
   readonly work: (() => void)[];
@@ -90,7 +90,7 @@ export class Turns {
 }
 
 /** Bytes that one connection reads ahead of its turns: two of the longest messages. What it has not read has not arrived. */
-const MAX_READ_AHEAD = 128 << 10;
+export const MAX_READ_AHEAD = 128 << 10;
 
 /** The turns of one connection. */
 export class ConnectionTurns {

@@ -1,5 +1,5 @@
 /**
- * What a house meets in years, one scene after another: `npm run chaos [-- SCENE… --kills 5 --flood 4000 --rate 2000 --only TEXT --every 3]`. Each scene prints what clients saw, and
+ * What a house meets in years, one scene after another: `npm run chaos [-- SCENE… --kills 5 --flood 4000 --rate 2000 --mutations 5000 --only TEXT --every 3]`. Each scene prints what clients saw, and
  * what breaks a promise of the server; the command ends with 1 if anything did.
  */
 import { execFileSync } from "node:child_process";
@@ -13,6 +13,7 @@ import { BEHAVIOURS } from "./behaviours.ts";
 import { hang } from "./hang.ts";
 import { hostile } from "./hostile.ts";
 import { addressOf, type HouseTransport, SteadyHouse, Tally, TRANSPORTS } from "./household.ts";
+import { mutated } from "./mutated.ts";
 import { network } from "./network.ts";
 import { inOrder, World } from "./world.ts";
 
@@ -25,6 +26,8 @@ const { values, positionals } = parseArgs({
     flood: { type: "string", default: "4000" },
     /** Of scene `hang`: questions a second of one flood. */
     rate: { type: "string", default: "2000" },
+    /** Of scene `mutated`: messages on each transport. */
+    mutations: { type: "string", default: "5000" },
     /** Takes every n-th behaviour of upstreams. */
     every: { type: "string", default: "3" },
     /** Takes the behaviours, or the floods of `hang`, the lines of `network`, with this in their name. */
@@ -322,6 +325,42 @@ async function connections(world: World): Promise<void> {
   expectThat("connections", open <= 150, `${open} connections are still open: ${openKinds.join(", ")}`);
 }
 
+/** More connections that say nothing than the server keeps, over TCP and to be HTTP, from some addresses. */
+const IDLE = 10_000;
+
+async function idleConnections(world: World): Promise<void> {
+  const { dns, http } = world.fenliu.ports;
+  const house = new SteadyHouse(
+    TRANSPORTS.map((transport) => world.client(transport)),
+    { perSecond: 100, lateMs: LATEST_MS },
+    (number) => (number % 2 === 0 ? "nas.lan" : freshName()),
+  );
+  const before = world.usage();
+  const sockets: Socket[] = [];
+  for (let index = 0; index < IDLE; index++) {
+    const localAddress = `127.0.2.${1 + (index % 200)}`;
+    const socket = connect({ port: index % 2 === 0 ? dns : http, host: "127.0.0.1", localAddress });
+    socket.on("error", () => {});
+    socket.resume();
+    sockets.push(socket);
+    if (index % 100 === 99) await setTimeout(20);
+  }
+  await setTimeout(2000);
+  const during = world.usage();
+  const open = sockets.filter(({ closed }) => !closed).length;
+  await house.stop();
+  for (const socket of sockets) socket.destroy();
+  const tallies = [...house.tallies.values()];
+  const right = tallies.reduce((sum, { counts }) => sum + counts.right, 0);
+  const asked = tallies.reduce((sum, tally) => sum + tally.asked, 0);
+  console.log(
+    `  ${IDLE} idle connections: ${right} of ${asked} questions beside them answered, slowest ${Math.max(...tallies.map(({ slowestMs }) => slowestMs))} ms; ` +
+      `memory ${before.residentMiB.toFixed(0)} to ${during.residentMiB.toFixed(0)} MiB, handles ${before.handles} to ${during.handles}, ${open} open at the end`,
+  );
+  expectThat("idle connections", right >= 0.99 * asked, "good clients lost more than one answer of a hundred");
+  expectThat("idle connections", during.handles <= 4096 + 200, `${during.handles} handles`);
+}
+
 function resets(count: number): string {
   let frames = "";
   for (let index = 0; index < count; index++) {
@@ -339,7 +378,11 @@ const SCENES: Readonly<Record<string, (world: World) => Promise<void>>> = {
     hang(world, { count: Number(values.flood), perSecond: Number(values.rate), only: values.only, expect: expectThat }),
   network: () => network(values.only, expectThat),
   hostile: (world) => hostile(world, values.only, expectThat),
-  connections,
+  mutated: (world) => mutated(world, { count: Number(values.mutations), expect: expectThat }),
+  connections: async (world) => {
+    await connections(world);
+    await idleConnections(world);
+  },
   restarts,
   disk,
   kills,

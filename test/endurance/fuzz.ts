@@ -11,7 +11,8 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { Worker } from "node:worker_threads";
 import { FUZZ_TARGETS } from "./fuzz-targets.ts";
-import { type FuzzReport, type FuzzTask, MAX_INPUT_BYTES } from "./fuzz-thread.ts";
+import type { FuzzReport, FuzzTask } from "./fuzz-thread.ts";
+import { MAX_INPUT_BYTES } from "./mutator.ts";
 
 /** An input that is read for so long does not come to an end, also where other programs have the processors. */
 const HANGS_MS = 120_000;

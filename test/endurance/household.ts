@@ -69,6 +69,11 @@ export class HouseClient {
     }
   }
 
+  /** Sends these bytes, whose id no other question under way has. @returns the reply; null = there was none in this time. */
+  async send(message: Buffer, withinMs: number): Promise<Uint8Array | null> {
+    return await this.#try(message, AbortSignal.timeout(withinMs));
+  }
+
   close(): void {
     this.#way?.close();
     this.#way = null;
