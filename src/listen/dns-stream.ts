@@ -64,7 +64,7 @@ export class StreamConnection implements Connection {
   #receive(chunk: Buffer): void {
     if (this.#hasEnded) return;
     this.#lastReceivedMs = this.#services.clock.now();
-    this.#turns.noteRead(chunk.length, this.#lastReceivedMs);
+    this.#turns.noteRead(chunk.length, this.#framer.pendingBytes, this.#lastReceivedMs);
     this.#framer.push(chunk);
     this.#proceed();
   }

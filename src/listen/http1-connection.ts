@@ -152,7 +152,7 @@ export class Http1Connection implements Connection {
   readonly #read = (chunk: Buffer): void => {
     if (this.#isOver) return;
     this.#noteActivity();
-    this.#turns.noteRead(chunk.length, this.#sharing.services.clock.now());
+    this.#turns.noteRead(chunk.length, this.#unserved?.length ?? 0, this.#sharing.services.clock.now());
     if (this.#unserved === null) this.#serve(chunk);
     else this.#postpone(Buffer.concat([this.#unserved, chunk]));
   };

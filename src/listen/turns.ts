@@ -92,6 +92,9 @@ export class Turns {
 /** Bytes that one connection reads ahead of its turns: two of the longest messages. What it has not read has not arrived. */
 export const MAX_READ_AHEAD = 128 << 10;
 
+/** What is read so soon after another piece counts as read with it: what comes byte by byte takes no memory for each byte. */
+const SAME_READ_MS = 10;
+
 /** The turns of one connection. */
 export class ConnectionTurns {
   readonly #turns: Turns;
@@ -100,8 +103,8 @@ export class ConnectionTurns {
   #isWaiting = false;
   /** Bytes that were read. */
   #readBytes = 0;
-  /** When they were read, up to which byte. */
-  #reads: { readonly upTo: number; readonly atMs: number }[] = [];
+  /** When those were read that are still to be taken, up to which byte. */
+  #reads: { upTo: number; readonly atMs: number }[] = [];
   /** Queries that are still granted. */
   #granted = 0;
 
@@ -117,19 +120,26 @@ export class ConnectionTurns {
     return this.#isWaiting;
   }
 
-  /** Notes that so many bytes were read. */
-  noteRead(bytes: number, nowMs: number): void {
+  /** Notes that so many bytes were read. @param leftBytes what was read before, and is still to be taken. */
+  noteRead(bytes: number, leftBytes: number, nowMs: number): void {
+    this.#forget(this.#readBytes - leftBytes + 1);
     this.#readBytes += bytes;
-    this.#reads.push({ upTo: this.#readBytes, atMs: nowMs });
+    const last = this.#reads.at(-1);
+    if (last !== undefined && nowMs - last.atMs < SAME_READ_MS) last.upTo = this.#readBytes;
+    else this.#reads.push({ upTo: this.#readBytes, atMs: nowMs });
   }
 
   /** When that was read whole which was just taken. @param leftBytes what is still to be taken. */
   arrivedMs(leftBytes: number): number {
-    const taken = this.#readBytes - leftBytes;
-    let first = 0;
-    while (first < this.#reads.length - 1 && (this.#reads[first]?.upTo ?? 0) < taken) first++;
-    if (first > 0) this.#reads = this.#reads.slice(first);
+    this.#forget(this.#readBytes - leftBytes);
     return this.#reads[0]?.atMs ?? Number.NaN;
+  }
+
+  /** Forgets when what comes before this byte was read. */
+  #forget(upTo: number): void {
+    let first = 0;
+    while (first < this.#reads.length && (this.#reads[first]?.upTo ?? 0) < upTo) first++;
+    if (first > 0) this.#reads = this.#reads.slice(first);
   }
 
   /** Whether the connection may read on while it waits. @param leftBytes what is still to be taken. */

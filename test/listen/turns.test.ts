@@ -59,11 +59,12 @@ describe("a turn of the event loop", () => {
   test("tells of each message of a connection when its last byte was read, however long it has waited", () => {
     const { turns } = timedTurns();
     const connection = new ConnectionTurns(turns, "10.0.0.66", () => {});
-    connection.noteRead(100, 1000);
-    connection.noteRead(50, 2000);
+    connection.noteRead(99, 0, 1000);
+    connection.noteRead(1, 99, 1001);
+    connection.noteRead(50, 100, 2000);
     // Three messages of 40, 80 and 20 bytes; 10 bytes of a fourth.
     expect([150 - 40, 150 - 120, 150 - 140].map((leftBytes) => connection.arrivedMs(leftBytes))).toEqual([1000, 2000, 2000]);
-    connection.noteRead(30, 3000);
+    connection.noteRead(30, 10, 3000);
     expect(connection.arrivedMs(0)).toBe(3000);
   });
 

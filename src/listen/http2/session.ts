@@ -200,7 +200,7 @@ export class Http2Session {
 
   #read(chunk: Buffer): void {
     if (this.#isOver) return;
-    this.#turns.noteRead(chunk.length, this.#clock.now());
+    this.#turns.noteRead(chunk.length, this.#reader.unreadBytes, this.#clock.now());
     this.#reader.push(chunk);
     if (!this.#turns.isWaiting) this.#serve();
     else if (!this.#turns.mayReadAhead(this.#reader.unreadBytes)) this.#socket.pause();
