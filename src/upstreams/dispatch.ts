@@ -425,6 +425,7 @@ interface Candidate {
  */
 export function planFor<Of extends Candidate>(strategy: Strategy, candidates: readonly Of[], random: () => number): Plan<Of> {
   if (candidates.length === 1) return { order: candidates, together: 1, measure: null };
+  if (candidates.every(({ healthy, isPaused }) => healthy && !isPaused)) return planForHealthy(strategy, candidates, random);
   const healthy = candidates.filter((candidate) => candidate.healthy);
   const unhealthy = candidates.filter((candidate) => !candidate.healthy);
   if (healthy.length === 0) return { order: unhealthy, together: unhealthy.length, measure: null };

@@ -82,7 +82,7 @@ export class EdnsSupport {
   }
 
   /** Calls `ask` once or twice; `edns` says whether to send OPT. */
-  async ask(ask: (edns: boolean) => Promise<Answer>): Promise<Answer> {
+  async ask<Reply extends { readonly rcode: number }>(ask: (edns: boolean) => Promise<Reply>): Promise<Reply> {
     if (this.#clock.now() < this.#plainUntilMs) return ask(false);
     const answer = await ask(true);
     if (!isRefusal(answer)) return answer;
@@ -92,6 +92,6 @@ export class EdnsSupport {
   }
 }
 
-function isRefusal({ rcode }: Answer): boolean {
+function isRefusal({ rcode }: { readonly rcode: number }): boolean {
   return rcode === RCODE.FORMERR || rcode === RCODE.NOTIMP;
 }

@@ -78,12 +78,12 @@ export class UdpServer implements Upstream {
     this.#pending = new PendingRequests(this.#subject, MAX_MEMBER_IN_FLIGHT);
   }
 
-  exchange(question: Question, options: ExchangeOptions): Promise<Answer> {
-    return this.#edns.ask(async (edns) => {
+  async exchange(question: Question, options: ExchangeOptions): Promise<Answer> {
+    const { answer } = await this.#edns.ask((edns) => {
       const query = { edns, question, holdSuspects: edns && options.holdSuspects === true };
-      const { answer } = await this.#pending.run<DatagramReply>(options, (settle) => this.#start(query, settle));
-      return answer ?? (await this.#overTcp.exchange(question, options));
+      return this.#pending.run<DatagramReply>(options, (settle) => this.#start(query, settle));
     });
+    return answer ?? (await this.#overTcp.exchange(question, options));
   }
 
   #cookiesOf(address: string): ServerCookies | null {
