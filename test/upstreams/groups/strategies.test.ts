@@ -5,7 +5,7 @@ import { MEASURED_SHARE, planFor } from "../../../src/upstreams/dispatch.ts";
 import type { Strategy } from "../../../src/upstreams/options.ts";
 import { serverOptions } from "../server-options.ts";
 import { answers, type Behaviour, type Exchanged, fails, groupOptions, question, Site, silent } from "./scripted.ts";
-import { seeded } from "./seeded.ts";
+import { seeded } from "../../../bench/random.ts";
 
 const strategies: readonly Strategy[] = ["fastest", "race", "failover", "spread"];
 
