@@ -324,10 +324,17 @@ interface ConnectOptions {
   readonly signal: AbortSignal;
 }
 
+/**
+ * How long a connection is silent before the system sends an empty packet: routers on the way see that it is in use, and one that has forgotten the connection
+ * is found out within some ten seconds, not by the next question.
+ */
+const KEEPALIVE_MS = 30_000;
+
 /** @throws UpstreamError `refused` or `network`; the signal's reason when it aborts. Then nothing stays open. */
 function connectTcp(address: string, port: number, { label, signal }: ConnectOptions): Promise<Socket> {
   const failure = (error: Error): UpstreamError => connectError(error, label);
-  return whenReady(connect({ host: address, port, noDelay: true, keepAlive: true }), "connect", { signal, failure });
+  const options = { host: address, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS };
+  return whenReady(connect(options), "connect", { signal, failure });
 }
 
 interface ReadyOptions {

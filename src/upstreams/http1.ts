@@ -10,7 +10,7 @@ import {
   responseFault,
   type TransportContext,
 } from "./https-transport.ts";
-import { silenceLimitMs } from "./pending.ts";
+import { IDLE_MS, silenceLimitMs } from "./pending.ts";
 import { UpstreamError } from "./upstream.ts";
 
 /** Open connections. Each carries one request at a time. */
@@ -53,7 +53,7 @@ export class Http1Transport implements HttpsTransport {
       headersTimeout: 0,
       bodyTimeout: 0,
       maxResponseSize: MAX_MESSAGE_BYTES,
-      keepAliveTimeout: 30_000,
+      keepAliveTimeout: IDLE_MS,
       connect: (_, connected) => {
         this.#connect().then(
           (socket) => connected(null, socket),

@@ -143,8 +143,11 @@ export class CarriedRequest<T> {
   }
 }
 
-/** How long a connection is kept without a question. Servers often close sooner (RFC 7766 §6.2.3), which costs nothing here. */
-const IDLE_MS = 30_000;
+/**
+ * How long a connection is kept without a question: a quiet house asks for a new name every few minutes, and another connection is two round trips, more
+ * behind a proxy. Servers often close sooner (RFC 7766 §6.2.3), which costs nothing here; `dial.ts` finds out where it was forgotten on the way.
+ */
+export const IDLE_MS = 300_000;
 
 interface WatchOptions {
   /** Called when nothing has arrived for the time given after a question was sent. */

@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { seeded } from "../../../bench/random.ts";
 import { RCODE, TYPE } from "../../../src/dns/types.ts";
 import { MEASURED_SHARE, planFor } from "../../../src/upstreams/dispatch.ts";
 import type { Strategy } from "../../../src/upstreams/options.ts";
 import { serverOptions } from "../server-options.ts";
 import { answers, type Behaviour, type Exchanged, fails, groupOptions, question, Site, silent } from "./scripted.ts";
-import { seeded } from "../../../bench/random.ts";
 
 const strategies: readonly Strategy[] = ["fastest", "race", "failover", "spread"];
 
