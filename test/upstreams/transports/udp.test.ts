@@ -1,14 +1,16 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { decodeMessage } from "../../../src/dns/message.ts";
 import { RCODE, TYPE } from "../../../src/dns/types.ts";
 import { MAX_MEMBER_IN_FLIGHT } from "../../../src/upstreams/member.ts";
+import { openServer } from "../../../src/upstreams/server.ts";
 import { HOLD_MS } from "../../../src/upstreams/udp.ts";
 import { zone } from "../../dns/zone.ts";
 import { type FakeClock, fakeClock } from "../../support/fake-clock.ts";
 import { respond } from "../../support/zone-script.ts";
 import { addresses, addressMessage, questionFor, rcode, silence, truncated } from "../messages.ts";
 import type { Action, Asked } from "../scripted-server.ts";
-import { addressTexts, errand, site, until, type Way } from "./set-up.ts";
+import { serverOptions } from "../server-options.ts";
+import { addressTexts, contextWith, errand, site, until, type Way } from "./set-up.ts";
 
 const udp: Way = { title: "udp", server: "dns", protocol: "udp", method: "GET", proxy: null };
 const question = questionFor("www.example");
@@ -36,6 +38,16 @@ describe("a question over UDP", () => {
     const steps = (values: readonly number[]) => values.slice(1).map((value, index) => value - (values[index] ?? 0));
     expect(new Set(steps(server.asked.map(({ remotePort }) => remotePort))).size).toBeGreaterThan(15);
     expect(new Set(steps(server.asked.map(({ query }) => query.id))).size).toBeGreaterThan(15);
+  });
+
+  test("fails at once where the system refuses the way to the server, and asks nobody else", async () => {
+    // To a broadcast address the system connects no socket.
+    const server = serverOptions("nowhere", { host: "255.255.255.255" });
+    const upstream = openServer(server, contextWith({ clock: fakeClock() }));
+    onTestFinished(() => upstream.close());
+    const trip = errand();
+    await expect(upstream.exchange(question, trip)).rejects.toMatchObject({ failure: "network" });
+    expect(trip.attempts).toMatchObject([{ server: "nowhere", rcode: null, failure: "network" }]);
   });
 
   test("has letters in random case if the server keeps them, and only an answer that repeats them counts", async () => {
