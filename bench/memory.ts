@@ -4,7 +4,8 @@
  * `node bench/memory.ts [--sizes=16MiB,64MiB,128MiB]`: servers with these `cache.size` are asked for ever new names until the cache is full, and the table
  * says what `cache.size` costs. `node bench/memory.ts --house [--seconds=60] [--limit=256MiB] [--rate=200]
  * [--fresh=0.1] [--size=64MiB]`: the shipped file with the query log before 40 clients of all transports, in a control group that is given no more. So
- * many questions a second, of which this share is about a name that was never asked for.
+ * many questions a second, of which this share is about a name that was never asked for. `node bench/memory.ts --shipped [--questions=1000000]
+ * [--domains=1000000]`: the shipped file with the query log while nobody asks, after so many questions about different names, and with so many domains more.
  */
 import { once } from "node:events";
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
@@ -16,6 +17,7 @@ import { TYPE } from "../src/dns/types.ts";
 import { type FenliuProcess, fenliuCommand, makeCertificate } from "../test/clients/fenliu.ts";
 import { projectRoot, start } from "../test/clients/processes.ts";
 import { addressOf, HouseClient, SteadyHouse, TRANSPORTS } from "../test/endurance/household.ts";
+import { allocatorSettings } from "../test/endurance/world.ts";
 import { empty } from "../test/support/zone-script.ts";
 import { addresses } from "../test/upstreams/messages.ts";
 import { type Asked, scriptedServer } from "../test/upstreams/scripted-server.ts";
@@ -41,10 +43,16 @@ const CLIENTS = 40;
 /** Later than this is told, whatever the upstream did. */
 const LATE_MS = 1000;
 
+/** How long after the start a server has nothing left to do for it. */
+const SETTLED_MS = 4000;
+
 const { values } = parseArgs({
   options: {
     sizes: { type: "string", default: "16MiB,64MiB,128MiB" },
     house: { type: "boolean", default: false },
+    shipped: { type: "boolean", default: false },
+    questions: { type: "string", default: "1000000" },
+    domains: { type: "string", default: "1000000" },
     seconds: { type: "string", default: "60" },
     limit: { type: "string", default: "256MiB" },
     rate: { type: "string", default: "200" },
@@ -56,11 +64,12 @@ const { values } = parseArgs({
 const folder = mkdtempSync(join(tmpdir(), "fenliu-bench-memory-"));
 const upstream = await scriptedServer("dns", (asked: Asked) => {
   if (asked.type !== TYPE.A) return empty(asked);
-  const count = values.house ? 1 : (COUNTS[asked.name.length % COUNTS.length] ?? 1);
+  const count = values.house || values.shipped ? 1 : (COUNTS[asked.name.length % COUNTS.length] ?? 1);
   return addresses(asked, addressOf(asked.name), ...Array.from({ length: count - 1 }, (_, index) => `203.0.113.${index + 1}`));
 });
 try {
   if (values.house) await watchHouse();
+  else if (values.shipped) await watchShipped(Number(values.questions), Number(values.domains));
   else await fillCaches(values.sizes.split(","));
 } finally {
   await upstream.close();
@@ -86,6 +95,7 @@ cache: { size: ${size}, file: null }
 log: { queries: { enabled: false } }
 access: { rateLimit: { exempt: [private] } }
 `,
+      { debugged: true },
     );
     // Work alone makes a process grow, by code that is compiled and by what is yet to be collected. It is not to count for the answers.
     for (let round = 0; round < WARMING_ROUNDS; round++) {
@@ -159,23 +169,12 @@ async function watchHouse(): Promise<void> {
   console.log(
     group === null ? `not limited to ${limit}: control groups cannot be made here` : `limited to ${limit} by ${group.path}`,
   );
-  mkdirSync(join(folder, "data"));
-  for (const name of ["cn-domains.txt", "world-domains.txt", "cn-ip.txt", "poison.txt", "hosts.txt"]) {
-    mkdirSync(join(folder, "rules"), { recursive: true });
-    copyFileSync(join(projectRoot, "rules", name), join(folder, "rules", name));
-  }
-  // The shipped file with listeners of its own, and one server in the place of the internet.
-  const shipped = readFileSync(join(projectRoot, "fenliu.yaml"), "utf8");
-  const yaml = `${shipped
-    .replace(/^listen:[\s\S]*?(?=^upstreams:)/m, "")
-    .replace("[223.5.5.5, 119.29.29.29], strategy: fastest", `["127.0.0.1:${upstream.port}"]`)
-    .replace('["https://1.1.1.1/dns-query", "tls://8.8.8.8"]', `["tcp://127.0.0.1:${upstream.port}"]`)}
-listen: { dns: ["127.0.0.1:0"], tls: ["127.0.0.1:0"], https: ["127.0.0.1:0"], http: ["127.0.0.1:0"], admin: "127.0.0.1:0" }
+  const yaml =
+    shippedYaml(`listen: { dns: ["127.0.0.1:0"], tls: ["127.0.0.1:0"], https: ["127.0.0.1:0"], http: ["127.0.0.1:0"], admin: "127.0.0.1:0" }
 tls: { cert: fullchain.pem, key: privkey.pem }
-log: { queries: { store: data/queries.db } }
 cache: { size: ${size} }
-`;
-  const server = await startServer("house", yaml, group?.join);
+`);
+  const server = await startServer("house", yaml, { debugged: false, ...(group === null ? {} : { group: group.join }) });
   const random = seeded(7);
   const rank = zipf(3000, 1);
   const clients = Array.from({ length: CLIENTS }, (_, index) => {
@@ -201,6 +200,51 @@ cache: { size: ${size} }
   group?.remove();
 }
 
+async function watchShipped(questions: number, domains: number): Promise<void> {
+  const plain = shippedYaml(`listen: { dns: ["127.0.0.1:0"], http: [], admin: "127.0.0.1:0" }\n`);
+  writeFileSync(
+    join(folder, "rules/many.txt"),
+    Array.from({ length: domains }, (_, index) => `host-${index.toString(36)}.zone-${index % 5000}.example.org\n`).join(""),
+  );
+  const withMany = plain
+    .replace(/^lists:\n/m, "lists:\n  many: { domains: [rules/many.txt] }\n")
+    .replace(/^rules:\n/m, 'rules:\n  - { name: many, domains: ["list:many"], answer: nodata }\n');
+  printRow(["the shipped file, with its query log", "MiB resident", "of that, its own (RssAnon)"]);
+  printRow(["---", "--:", "--:"]);
+  const tell = (what: string, server: FenliuProcess) =>
+    printRow([what, residentMiB(server).toFixed(0), residentMiB(server, "RssAnon").toFixed(0)]);
+  for (const [what, yaml] of [
+    ["nobody asks", plain],
+    [`${domains} domains more, nobody asks`, withMany],
+  ] as const) {
+    const server = await startServer("shipped", yaml, { debugged: false });
+    await setTimeout(SETTLED_MS);
+    tell(what, server);
+    if (yaml === plain) {
+      await askFor(server, 0, questions);
+      tell(`right after ${questions} questions about different names`, server);
+      await setTimeout(SETTLED_MS);
+      tell("four seconds later", server);
+    }
+    await server.stop();
+  }
+}
+
+/** The shipped file with one server in the place of the internet. @param listen its listeners, and other sections. */
+function shippedYaml(listen: string): string {
+  mkdirSync(join(folder, "data"));
+  mkdirSync(join(folder, "rules"));
+  for (const name of ["cn-domains.txt", "world-domains.txt", "cn-ip.txt", "poison.txt", "hosts.txt"])
+    copyFileSync(join(projectRoot, "rules", name), join(folder, "rules", name));
+  const shipped = readFileSync(join(projectRoot, "fenliu.yaml"), "utf8");
+  return `${shipped
+    .replace(/^listen:[\s\S]*?(?=^upstreams:)/m, "")
+    .replace("[223.5.5.5, 119.29.29.29], strategy: fastest", `["127.0.0.1:${upstream.port}"]`)
+    .replace('["https://1.1.1.1/dns-query", "tls://8.8.8.8"]', `["tcp://127.0.0.1:${upstream.port}"]`)}
+log: { queries: { store: data/queries.db } }
+${listen}`;
+}
+
 /** A control group with no more memory than `limit`, of either version; null where none can be made. */
 function controlGroup(limit: string) {
   const bytes = parseInt(limit, 10) * MIB;
@@ -223,13 +267,19 @@ function controlGroup(limit: string) {
   };
 }
 
-/** @param group where the process tells its number before it begins; without one it has a debugger, which takes some memory. */
-async function startServer(name: string, yaml: string, group?: string): Promise<FenliuProcess> {
+interface StartOptions {
+  /** Where the process tells its number before it begins. */
+  readonly group?: string;
+  /** Whether it has a debugger, which takes some memory. */
+  readonly debugged: boolean;
+}
+
+async function startServer(name: string, yaml: string, { group, debugged }: StartOptions): Promise<FenliuProcess> {
   const file = join(folder, `${name}.yaml`);
   writeFileSync(file, yaml);
   const command = fenliuCommand(file);
   const [program, ...args] = group === undefined ? command : ["sh", "-c", 'echo $$ > "$0" && exec "$@"', group, ...command];
-  const env = group === undefined ? { NODE_OPTIONS: "--inspect=127.0.0.1:0" } : {};
+  const env = { ...allocatorSettings(), ...(debugged ? { NODE_OPTIONS: "--inspect=127.0.0.1:0" } : {}) };
   const running = await start(program, args, /Fenliu is answering/, { env, limitMs: 120_000 });
   const port = (kind: string) => Number(new RegExp(`"${kind}":"[^"]*?:(\\d+)[ "]`).exec(running.output())?.[1] ?? 0);
   const ports = { dns: port("dns"), dns6: 0, tls: port("tls"), https: port("https"), http: port("http"), admin: port("admin") };
@@ -247,8 +297,8 @@ async function collectGarbage(server: FenliuProcess): Promise<void> {
   socket.close();
 }
 
-function residentMiB({ child }: FenliuProcess): number {
-  return Number(/^VmRSS:\s*(\d+) kB/m.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"))?.[1]) / 1024;
+function residentMiB({ child }: FenliuProcess, part = "VmRSS"): number {
+  return Number(new RegExp(`^${part}:\\s*(\\d+) kB`, "m").exec(readFileSync(`/proc/${child.pid}/status`, "utf8"))?.[1]) / 1024;
 }
 
 async function metric({ ports }: FenliuProcess, name: string): Promise<number> {

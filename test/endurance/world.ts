@@ -39,7 +39,7 @@ const hostOf = (server: ScriptedServer): string => server.options().host;
 const CA = fileURLToPath(new URL("../fixtures/tls/cert.pem", import.meta.url));
 
 /** How `npm start` has the C library share out memory. */
-function allocatorSettings(): Readonly<Record<string, string>> {
+export function allocatorSettings(): Readonly<Record<string, string>> {
   const { scripts } = JSON.parse(readFileSync(join(projectRoot, "package.json"), "utf8"));
   return Object.fromEntries(
     [...scripts.start.matchAll(/(MALLOC_\w+)=\$\{\w+:-(\d+)\}/g)].map(([, name, value]) => [name, value]),
