@@ -34,8 +34,8 @@ const THREAD_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 2,
  */
 const WATCH = { everyMs: 1000, looks: 8, firstLooks: 60 } as const;
 
-/** How long the end of the thread is waited for. */
-const END_MS = 1500;
+/** How long the end of the thread is waited for; longer where it sees by itself that it is to end, because another process has the same sockets. */
+const END_MS = { alone: 1500, shared: 10_000 } as const;
 
 interface BatchSettings {
   readonly thread?: URL;
@@ -169,11 +169,14 @@ export class BatchedUdp {
     if (!this.#isShared) for (const { raw } of this.#sockets) this.#calls.stopReceiving(raw.fd);
     const { promise: ended, resolve } = Promise.withResolvers<void>();
     worker.once("exit", resolve);
-    const timer = setTimeout(() => {
-      worker.unref();
-      void worker.terminate();
-      resolve();
-    }, END_MS);
+    const timer = setTimeout(
+      () => {
+        worker.unref();
+        void worker.terminate();
+        resolve();
+      },
+      this.#isShared ? END_MS.shared : END_MS.alone,
+    );
     await ended;
     clearTimeout(timer);
   }
