@@ -2,7 +2,7 @@ import type { FileHandle } from "node:fs/promises";
 import { setImmediate as turn } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 import type { AddressSet } from "../dns/address.ts";
-import { type Answer, addressesOf, indexAnswer, outcomeOf } from "../dns/answer.ts";
+import { type Answer, indexAnswer, outcomeOf, someAddress } from "../dns/answer.ts";
 import { RCODE } from "../dns/types.ts";
 import type { Clock } from "../lib/clock.ts";
 import { readIfThere, replaceFile } from "../lib/files.ts";
@@ -158,6 +158,6 @@ function restoreRecord(cache: AnswerCache, { key, mark, answer, storedWallMs }: 
   // An answer from the future: the clock was set back, or is not set yet, so that the age of the answer is unknown.
   if (!(ageMs >= 0) || answer.rcode !== RCODE.NOERROR || outcomeOf(answer) !== "positive") return false;
   if (routes.get(readKey(key).route) !== mark) return false;
-  if (addressesOf(answer).some((address) => volatileAddresses.has(address))) return false;
+  if (someAddress(answer, (address) => volatileAddresses.has(address))) return false;
   return cache.put(key, answer, { limits, ageMs }) === "taken";
 }

@@ -156,17 +156,34 @@ export function recordsOf(answer: Answer): readonly RecordPlace[] {
 
 /** The IPv4 and IPv6 addresses in a section, as bytes (copies). */
 export function addressesOf(answer: Answer, section: "answer" | "additional" = "answer"): Uint8Array[] {
-  const { wire, ttlOffsets, answerRecords, additionalOffset } = answer;
   const addresses: Uint8Array[] = [];
+  someAddress(
+    answer,
+    (address) => {
+      addresses.push(new Uint8Array(address));
+      return false;
+    },
+    section,
+  );
+  return addresses;
+}
+
+/** Whether `test` is true for an IPv4 or IPv6 address in a section. It looks at the bytes where they lie, and must not keep them. */
+export function someAddress(
+  answer: Answer,
+  test: (address: Uint8Array) => boolean,
+  section: "answer" | "additional" = "answer",
+): boolean {
+  const { wire, ttlOffsets, answerRecords, additionalOffset } = answer;
   const end = section === "answer" ? answerRecords : ttlOffsets.length;
   for (let index = section === "answer" ? 0 : answerRecords; index < end; index++) {
     // Type and class lie before the TTL of a record, the length and the data behind.
     const ttl = ttlOffsets[index] ?? 0;
     const bytes = uint16(wire, ttl + 4);
     if (section === "additional" && ttl < additionalOffset) continue;
-    if (isAddress(uint16(wire, ttl - 4), bytes)) addresses.push(copyOf(wire, ttl + 6, ttl + 6 + bytes));
+    if (isAddress(uint16(wire, ttl - 4), bytes) && test(wire.subarray(ttl + 6, ttl + 6 + bytes))) return true;
   }
-  return addresses;
+  return false;
 }
 
 /** Whether all records are what most answers consist of: those of the question's type, at the very name in the question. */

@@ -3,7 +3,7 @@ import { emptyAnswer } from "../answers/negative.ts";
 import type { Replacement } from "../answers/replace.ts";
 import { withoutAddresses } from "../answers/svcb.ts";
 import { AddressSet, addressFromText } from "../dns/address.ts";
-import { type Answer, addressesOf, outcomeOf, type RecordPlace, recordsOf } from "../dns/answer.ts";
+import { type Answer, addressesOf, outcomeOf, type RecordPlace, recordsOf, someAddress } from "../dns/answer.ts";
 import type { ExtendedError } from "../dns/edns.ts";
 import type { Question } from "../dns/query.ts";
 import { hintAddresses, svcParams } from "../dns/svcb.ts";
@@ -71,8 +71,9 @@ export function isForged(answer: Answer, forged: AddressSet): boolean {
   if (hasForeignAnswer(answer)) return true;
   if (forged.size === 0) return false;
   if (hasUnreadableBinding(answer)) return true;
-  const additional = answer.additionalOffset < answer.wire.length ? addressesOf(answer, "additional") : [];
-  return [...addressesOf(answer), ...additional, ...hintsOf(answer)].some((address) => forged.has(address));
+  const isForgedAddress = (address: Uint8Array): boolean => forged.has(address);
+  if (someAddress(answer, isForgedAddress) || hintsOf(answer).some(isForgedAddress)) return true;
+  return answer.additionalOffset < answer.wire.length && someAddress(answer, isForgedAddress, "additional");
 }
 
 /** Whether `keepChain` left address records, or all records, out of the answer section of an answer to HTTPS or SVCB. */

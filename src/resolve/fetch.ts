@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { emptyAnswer, toNodata } from "../answers/negative.ts";
 import { cacheKey } from "../cache/key.ts";
 import { isFresh } from "../cache/lifetime.ts";
-import { type Answer, type AnswerOutcome, addressesOf, outcomeOf, recordsOf } from "../dns/answer.ts";
+import { type Answer, type AnswerOutcome, outcomeOf, recordsOf, someAddress } from "../dns/answer.ts";
 import type { ExtendedError } from "../dns/edns.ts";
 import type { Name } from "../dns/name.ts";
 import { EDE, RCODE, rcodeName, TYPE } from "../dns/types.ts";
@@ -105,21 +105,18 @@ function doubtsEmpty(resolver: Resolver, { question, group, limits }: FetchReque
 }
 
 function storeResult(resolver: Resolver, { key, group, limits }: FetchRequest, fetched: FetchResult): FetchResult {
+  const { cache, classifier, volatileAddresses } = resolver;
   // A reload has given the name of the group to other servers: this answer is for the query that asked, and for no other query.
   if (group.isRetired) return fetched;
-  resolver.cache.put(key, fetched.answer, {
+  cache.put(key, fetched.answer, {
     limits,
     synthesized: fetched.kind === "failed" || fetched.action !== "none",
-    volatile: group.options.volatile || hasVolatileAddress(resolver, fetched.answer),
+    volatile: group.options.volatile || someAddress(fetched.answer, (address) => volatileAddresses.has(address)),
     // The fingerprint of the resolver that asked: a reload may have changed the sets meanwhile.
-    filterFingerprint: resolver.classifier.fingerprintFor(group.label),
+    filterFingerprint: classifier.fingerprintFor(group.label),
     tentative: fetched.kind === "failed" || fetched.tentative,
   });
   return fetched;
-}
-
-function hasVolatileAddress(resolver: Resolver, answer: Answer): boolean {
-  return addressesOf(answer).some((address) => resolver.volatileAddresses.has(address));
 }
 
 // A refusal is about us, not about the client, so the client gets SERVFAIL with the reasons of the upstream.

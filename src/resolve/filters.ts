@@ -2,7 +2,7 @@ import { nodataAnswer } from "../answers/negative.ts";
 import { replaceAddresses } from "../answers/replace.ts";
 import { editBindings } from "../answers/svcb.ts";
 import { AddressSet, privateAddresses } from "../dns/address.ts";
-import { type Answer, addressesOf } from "../dns/answer.ts";
+import { type Answer, someAddress } from "../dns/answer.ts";
 import type { Name } from "../dns/name.ts";
 import { EDE, TYPE } from "../dns/types.ts";
 import type { CompareDecision, ForwardDecision } from "../rules/decision.ts";
@@ -112,7 +112,7 @@ const REBINDING_ACTION = "rebinding:nodata";
  */
 export function guardRebinding(resolver: Resolver, answered: Answered, resolution: Resolution): Resolution {
   if (resolution.answer === null || !isGuarded(resolver, answered)) return resolution;
-  if (!resolution.answer.answered || !addressesOf(resolution.answer).some(isPrivate)) return resolution;
+  if (!resolution.answer.answered || !someAddress(resolution.answer, isPrivate)) return resolution;
   const { query, decision } = answered.inProgress;
   const emptied = resolveLocally(decision, {
     source: "rule",

@@ -6,7 +6,7 @@ import { AnswerCache } from "../cache/answer-cache.ts";
 import { loadCache, saveCache } from "../cache/cache-file.ts";
 import type { Config } from "../config/types.ts";
 import { AddressSet, isLoopback } from "../dns/address.ts";
-import { addressesOf } from "../dns/answer.ts";
+import { someAddress } from "../dns/answer.ts";
 import { nameText } from "../dns/name.ts";
 import { typeName } from "../dns/types.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -149,7 +149,7 @@ export function takeOver(state: ServerState, previous: ServerState): void {
   cache.configure(state.config.cache);
   if (isDeepStrictEqual(state.config.cache.volatile, previous.config.cache.volatile)) return;
   for (const { key, held } of cache.entries()) {
-    if (addressesOf(held.answer).some((address) => volatileAddresses.has(address))) cache.delete(key);
+    if (someAddress(held.answer, (address) => volatileAddresses.has(address))) cache.delete(key);
   }
 }
 
