@@ -42,20 +42,23 @@ export class PendingRequests {
     return new Promise<T>((resolve, reject) => {
       let undo: (() => void) | null = null;
       let hasEnded = false;
-      const end = (rcode: number | null, failure: Attempt["failure"]): boolean => {
+      const end = (came: Pick<Attempt, "rcode" | "failure"> | null): boolean => {
         if (hasEnded) return false;
         hasEnded = true;
         signal.removeEventListener("abort", abort);
         this.#pending.delete(settle);
         undo?.();
-        attempts.push({ group: group ?? null, server, transport, startedMs, elapsedMs: clock.now() - startedMs, rcode, failure });
+        const elapsedMs = clock.now() - startedMs;
+        if (came !== null) attempts.push({ group: group ?? null, server, transport, startedMs, elapsedMs, ...came });
         return true;
       };
       const settle: Settle<T> = {
-        resolve: (reply) => void (end(reply.rcode, null) && resolve(reply)),
+        resolve: (reply) => {
+          if (end({ rcode: reply.rcode, failure: null })) resolve(reply);
+        },
         reject: (error) => {
-          // Any other error is a bug of ours, not a failure of the server.
-          if (end(null, error instanceof UpstreamError ? error.failure : null)) reject(error);
+          // Any other error is a bug of ours, and no attempt of the server.
+          if (end(error instanceof UpstreamError ? { rcode: null, failure: error.failure } : null)) reject(error);
         },
       };
       const abort = (): void => settle.reject(new UpstreamError("aborted", server, "the caller gave up"));
