@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import swagger from "@fastify/swagger";
 import fastify from "fastify";
 import type { Clock } from "../lib/clock.ts";
@@ -54,7 +55,9 @@ export async function createApi(parts: ApiParts, setup: ApiSetup, methods = new 
   for (const { name, schema } of NAMED_SCHEMAS) api.addSchema({ ...schema, $id: name });
   await api.register(swagger, documentOptions(setup.version));
   pageRoutes(api, setup.pageFolder ?? PAGE_FOLDER);
+  await nextTurn();
   await addRoutes(api, parts, guards);
+  await nextTurn();
   await api.ready();
   // Connections come from the listener. Without this event the server would heed none of its time limits (Node sets them up when it listens).
   api.server.emit("listening");
@@ -69,7 +72,11 @@ async function addRoutes(api: Api, parts: ApiParts, guards: Guards): Promise<voi
   await docsRoutes(api);
   await api.register(
     async (versioned: Api) => {
-      for (const add of ROUTES) add(versioned, parts);
+      for (const add of ROUTES) {
+        add(versioned, parts);
+        // Meanwhile queries are answered.
+        await nextTurn();
+      }
       sessionRoutes(versioned, guards);
     },
     { prefix: API_PREFIX },

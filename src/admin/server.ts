@@ -105,6 +105,9 @@ const PIECES: readonly (() => Promise<unknown>)[] = [
   () => import("typebox/compile"),
   () => import("fastify"),
   () => import("@fastify/swagger"),
+  () => import("./openapi.ts"),
+  () => import("./routes/queries.ts"),
+  () => import("./routes/configuration.ts"),
 ];
 
 interface LoadedApi {
