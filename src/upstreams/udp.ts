@@ -117,15 +117,18 @@ export class UdpServer implements Upstream {
   #start(query: DatagramQuery, settle: Settle<DatagramReply>): () => void {
     const [pinned] = this.#addresses.pinned() ?? NO_ADDRESSES;
     if (pinned !== undefined) return this.#send(pinned, query, settle);
-    let undo: (() => void) | null = ignore;
+    let undo: () => void = ignore;
+    let hasEnded = false;
     this.#addresses.list().then(([address]) => {
-      if (undo === null) return;
-      if (address !== undefined) undo = this.#send(address, query, settle);
-      else settle.reject(new UpstreamError("bootstrap", this.label, "no address"));
+      if (hasEnded) return;
+      if (address === undefined) return settle.reject(new UpstreamError("bootstrap", this.label, "no address"));
+      undo = this.#send(address, query, settle);
+      // The query may have ended while it was sent.
+      if (hasEnded) undo();
     }, settle.reject);
     return () => {
-      undo?.();
-      undo = null;
+      hasEnded = true;
+      undo();
     };
   }
 
