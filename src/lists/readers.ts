@@ -6,7 +6,7 @@ import type { DomainSet } from "./domain-set.ts";
 import { DomainSetBuilder } from "./domain-set-builder.ts";
 import type { ListOptions } from "./options.ts";
 import { recognise } from "./recognise.ts";
-import { eachLine, type Span, spanText } from "./span.ts";
+import { eachLine, findBytes, type Span, spanText } from "./span.ts";
 import { lineReader, readAddressLine, TEXT_FORMATS } from "./text-formats.ts";
 import { type DomainSink, WarningLog } from "./types.ts";
 
@@ -82,9 +82,11 @@ export function* readDomains(
   return null;
 }
 
+const BADFILTER = Buffer.from("badfilter");
+
 /** The rules of a source that its lines with `$badfilter` switch off; null = there are none. */
 function* cancelledRules(text: Buffer): Sliced<ReadonlySet<string> | null> {
-  if (!text.includes("badfilter")) return null;
+  if ((yield* findBytes(text, BADFILTER)) < 0) return null;
   const rules = new Set<string>();
   yield* eachLine(text, (line) => {
     const rule = isTooLong(line) ? null : cancelledRule(spanText(line));

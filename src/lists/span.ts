@@ -10,7 +10,7 @@ export interface Span {
   readonly end: number;
 }
 
-const NEWLINE = 0x0a;
+const NEWLINE = Buffer.from("\n");
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 
 /** Calls `visit` for each line that is not blank, without the white space around it. Line numbers begin at 1. */
@@ -22,12 +22,27 @@ export function* eachLine(bytes: Buffer, visit: (line: Span, lineNumber: number)
       yield;
       pause = position + SLICE_BYTES;
     }
-    const newline = bytes.indexOf(NEWLINE, position);
+    const newline = yield* findBytes(bytes, NEWLINE, position);
     const end = newline < 0 ? bytes.length : newline;
-    const line = trim({ bytes, start: position, end });
+    const whole = { bytes, start: position, end };
+    // No reader takes so long a line, and to pass over 64 MB of blanks holds the thread.
+    const line = end - position > SLICE_BYTES * 32 ? whole : trim(whole);
     if (line.start < line.end) visit(line, lineNumber);
     position = end + 1;
   }
+}
+
+/** So many bytes are searched at once: a search of 64 MB holds the thread for 20 ms. */
+const SEARCHED_BYTES = 1 << 20;
+
+/** The first place of `wanted` from `start` on; -1 = nowhere. */
+export function* findBytes(bytes: Buffer, wanted: Buffer, start = 0): Sliced<number> {
+  for (let from = start; from < bytes.length; from += SEARCHED_BYTES) {
+    if (from > start) yield;
+    const found = bytes.subarray(from, from + SEARCHED_BYTES + wanted.length - 1).indexOf(wanted);
+    if (found >= 0) return from + found;
+  }
+  return -1;
 }
 
 export function trim({ bytes, start, end }: Span): Span {

@@ -91,6 +91,18 @@ describe("work in slices", () => {
     expect(slicesOf(readAddresses(addresses, null, { take: () => {}, warnings: new WarningLog() }))).toBeGreaterThanOrEqual(4);
   });
 
+  test.each([
+    ["a letter", "a"],
+    ["a blank", " "],
+  ])("is how a line of 8 MiB of %s is searched for its end; it is no entry", (_what, letter) => {
+    const { work, builder } = readingOf(
+      Buffer.concat([Buffer.alloc(8 << 20, letter), Buffer.from("\nafter.example\n")]),
+      "adguard",
+    );
+    expect(slicesOf(work)).toBeGreaterThanOrEqual(16);
+    expect(builder.count).toBe(1);
+  });
+
   test("is how long categories of a .dat file are read", () => {
     const field = (number: number, bytes: Buffer) =>
       Buffer.concat([Buffer.from([number * 8 + 2, ...varint(bytes.length)]), bytes]);
