@@ -76,9 +76,13 @@ const YOUNG_BYTES = 8 << 20;
 
 /** Answers leave much behind under load, and a young generation as small as start.mjs wants it would take a fifth of the processor's time. */
 function growYoungGeneration(): void {
+  let growth = 0;
   const setGrowth = () => {
     const young = getHeapSpaceStatistics().find(({ space_name }) => space_name === "new_space");
-    setFlagsFromString(`--semi-space-growth-factor=${(young?.space_size ?? 0) < YOUNG_BYTES ? 2 : 1}`);
+    const wanted = (young?.space_size ?? 0) < YOUNG_BYTES ? 2 : 1;
+    // Compiled code on the disk is of no use to a runtime with other flags.
+    if (wanted !== growth) setFlagsFromString(`--semi-space-growth-factor=${wanted}`);
+    growth = wanted;
   };
   setGrowth();
   new PerformanceObserver(setGrowth).observe({ entryTypes: ["gc"] });
