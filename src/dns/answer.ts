@@ -121,7 +121,7 @@ export function indexAnswer(message: Uint8Array): Answer | null {
   const soa = startOfAuthority(message, places);
   if (chainEnd === null || soa === "malformed") return null;
   const ttlOffsets = new Uint16Array(places.length);
-  for (const [index, { ttl }] of places.entries()) ttlOffsets[index] = ttl;
+  for (let index = 0; index < places.length; index++) ttlOffsets[index] = places[index]?.ttl ?? 0;
   return {
     wire: opt === null ? message : withoutTrailingOpt(message, opt),
     rcode: (uint16(message, 2) & 15) | ((opt === null ? 0 : (message[opt.ttl] ?? 0)) << 4),
@@ -286,25 +286,36 @@ function followAliases(
   { places, answerRecords }: { readonly places: readonly RecordPlace[]; readonly answerRecords: number },
   asked: { readonly name: Name; readonly type: number },
 ): { readonly name: Name; readonly answered: boolean } | null {
-  const aliases = new Map<Name, Name>();
-  const answered = new Set<Name>();
-  for (const [index, place] of places.entries()) {
-    if (index >= answerRecords) break;
+  // Most answers have no alias: these are made when the first one comes.
+  let aliases: Map<Name, Name> | null = null;
+  let answered: Set<Name> | null = null;
+  let isAnswered = false;
+  for (let index = 0; index < answerRecords; index++) {
+    const place = places[index];
+    if (place === undefined) break;
     const owner = pointsToQuestion(message, place.owner) ? asked.name : readName(message, place.owner);
     if (owner === null) return null;
-    if (place.type === asked.type || asked.type === TYPE.ANY) answered.add(owner);
+    if (place.type === asked.type || asked.type === TYPE.ANY) {
+      if (owner === asked.name) isAnswered = true;
+      else {
+        answered ??= new Set();
+        answered.add(owner);
+      }
+    }
     if (place.type !== TYPE.CNAME) continue;
     const target = nameEnd(message, place.data) === place.end ? readName(message, place.data) : null;
     if (target === null) return null;
+    aliases ??= new Map();
     aliases.set(owner, target);
   }
+  if (isAnswered || aliases === null) return { name: asked.name, answered: isAnswered };
   let name = asked.name;
-  for (let steps = 0; steps < MAX_ALIASES && !answered.has(name); steps++) {
+  for (let steps = 0; steps < MAX_ALIASES && answered?.has(name) !== true; steps++) {
     const target = aliases.get(name);
     if (target === undefined) break;
     name = target;
   }
-  return { name, answered: answered.has(name) };
+  return { name, answered: answered?.has(name) === true };
 }
 
 function startOfAuthority(message: Uint8Array, places: readonly RecordPlace[]): StartOfAuthority | null | "malformed" {

@@ -1,4 +1,4 @@
-import { type Answer, type DroppedRecord, isPlain, type RecordPlace, recordsOf, reindexAnswer, type Section } from "./answer.ts";
+import { type Answer, type DroppedRecord, isPlain, type RecordPlace, recordsOf, reindexAnswer } from "./answer.ts";
 import { isWithin, type Name, nameEnd, ROOT, readName } from "./name.ts";
 import { moveRecord, writeMessage } from "./rebuild.ts";
 import { CLASS, TYPE } from "./types.ts";
@@ -31,18 +31,27 @@ export function keepChain(answer: Answer): Answer {
     } else dropped.push({ section: place.section, type: place.type });
   }
   if (dropped.length === 0) return answer;
-  const edited = kept.at(-1) === places[kept.length - 1] ? cutBehind(answer, kept) : rebuildOf(answer, kept);
-  return { ...reindexAnswer(edited, answer), rcode: answer.rcode, dropped };
+  const isWhole = kept.length >= answer.answerRecords && kept.at(-1) === places[kept.length - 1];
+  if (isWhole) return { ...cutBehind(answer, kept), dropped };
+  return { ...reindexAnswer(rebuildOf(answer, kept), answer), rcode: answer.rcode, dropped };
 }
 
-/** The message up to the end of these records, which are its first: names point only to what is before them. */
-function cutBehind({ wire, name }: Answer, kept: readonly RecordPlace[]): Uint8Array {
-  const cut = new Uint8Array(wire.subarray(0, kept.at(-1)?.end ?? HEADER_BYTES + name.length + 4));
-  const count = (each: Section): number => kept.filter(({ section }) => section === each).length;
-  setUint16(cut, 6, count("answer"));
-  setUint16(cut, 8, count("authority"));
-  setUint16(cut, 10, count("additional"));
-  return cut;
+/** The answer up to the end of these records, which are its first, with the whole answer section: names point only to what is before them. */
+function cutBehind(answer: Answer, kept: readonly RecordPlace[]): Answer {
+  const { name, answerRecords, ttlOffsets, soa, signed } = answer;
+  const wire = new Uint8Array(answer.wire.subarray(0, kept.at(-1)?.end ?? HEADER_BYTES + name.length + 4));
+  const firstAdditional = kept.findIndex(({ section }) => section === "additional");
+  const beforeAdditional = firstAdditional < 0 ? kept.length : firstAdditional;
+  setUint16(wire, 8, beforeAdditional - answerRecords);
+  setUint16(wire, 10, kept.length - beforeAdditional);
+  return {
+    ...answer,
+    wire,
+    ttlOffsets: ttlOffsets.slice(0, kept.length),
+    additionalOffset: kept[beforeAdditional]?.owner ?? wire.length,
+    soa: soa !== null && soa.ttlOffset < wire.length ? soa : null,
+    signed: signed && kept.some(({ type }) => type === TYPE.RRSIG),
+  };
 }
 
 function rebuildOf({ wire, name, type, class: klass }: Answer, kept: readonly RecordPlace[]): Uint8Array {

@@ -10,6 +10,7 @@ import { awaitWithin } from "../lib/deadline.ts";
 import { recentlyUsed } from "../lib/recently-used.ts";
 import type { Dispatch } from "../upstreams/dispatch.ts";
 import type { GroupAdmission } from "../upstreams/group.ts";
+import type { MemberReply } from "../upstreams/member.ts";
 import { type Attempt, OWN_FAILURES, UpstreamError, type UpstreamFailure } from "../upstreams/upstream.ts";
 import { voidAnswer } from "./classify.ts";
 import type { FetchRequest, FetchResult, PendingFetch, Resolver } from "./types.ts";
@@ -65,35 +66,52 @@ function startFetch(resolver: Resolver, request: FetchRequest, admission: GroupA
   }
 }
 
-async function awaitAnswer(resolver: Resolver, request: FetchRequest, dispatch: Dispatch): Promise<FetchResult> {
+function awaitAnswer(resolver: Resolver, request: FetchRequest, dispatch: Dispatch): Promise<FetchResult> {
   const { group, deadlineMs } = request;
   const timeUp = (): void => dispatch.cancel(new UpstreamError("aborted", group.label, "no answer in time"));
   const timer = resolver.clock.setTimer(timeUp, Math.max(0, deadlineMs - resolver.clock.now()));
-  try {
-    const reply = await dispatch.result;
-    if (reply.kind === "good") {
-      const { answer } = reply;
-      const good: FetchResult = { kind: "answered", answer, action: "none", tentative: false, attempts: dispatch.attempts() };
-      if (answer.rcode !== RCODE.NXDOMAIN) return storeResult(resolver, request, good);
-      const { attempts, ...verified } = await verifyNxdomain(resolver, request, answer);
-      return storeResult(resolver, request, { ...good, ...verified, attempts: [...good.attempts, ...attempts] });
-    }
-    const failure: FetchResult = reply.isForged
-      ? {
-          kind: "failed",
-          answer: voidAnswer(request.question, group.label, reply.answer, resolver.classifier.forged),
-          failure: "void",
-          attempts: [],
-        }
-      : failed(request, "rcode", refusalErrors(request, reply.answer));
-    return storeResult(resolver, request, { ...failure, attempts: dispatch.attempts() });
-  } catch (error) {
-    if (!(error instanceof UpstreamError)) throw error;
-    const failure = failWith(request, error, dispatch.attempts());
-    return OWN_FAILURES.has(error.failure) ? failure : storeResult(resolver, request, failure);
-  } finally {
-    timer.cancel();
+  return dispatch.result.then(
+    (reply) => {
+      timer.cancel();
+      return takeReply(resolver, request, { reply, attempts: dispatch.attempts() });
+    },
+    (error: unknown) => {
+      timer.cancel();
+      if (!(error instanceof UpstreamError)) throw error;
+      const failure = failWith(request, error, dispatch.attempts());
+      return OWN_FAILURES.has(error.failure) ? failure : storeResult(resolver, request, failure);
+    },
+  );
+}
+
+function takeReply(
+  resolver: Resolver,
+  request: FetchRequest,
+  { reply, attempts }: { readonly reply: MemberReply; readonly attempts: readonly Attempt[] },
+): FetchResult | Promise<FetchResult> {
+  const { answer } = reply;
+  if (reply.kind === "good") {
+    if (answer.rcode === RCODE.NXDOMAIN) return storeVerified(resolver, request, { answer, attempts });
+    return storeResult(resolver, request, { kind: "answered", answer, action: "none", tentative: false, attempts });
   }
+  const failure: FetchResult = reply.isForged
+    ? {
+        kind: "failed",
+        answer: voidAnswer(request.question, request.group.label, answer, resolver.classifier.forged),
+        failure: "void",
+        attempts,
+      }
+    : { ...failed(request, "rcode", refusalErrors(request, answer)), attempts };
+  return storeResult(resolver, request, failure);
+}
+
+async function storeVerified(
+  resolver: Resolver,
+  request: FetchRequest,
+  { answer, attempts }: { readonly answer: Answer; readonly attempts: readonly Attempt[] },
+): Promise<FetchResult> {
+  const verified = await verifyNxdomain(resolver, request, answer);
+  return storeResult(resolver, request, { kind: "answered", ...verified, attempts: [...attempts, ...verified.attempts] });
 }
 
 // A name with addresses that suddenly has none would cost users a site. AAAA is often empty for good reason, so it is doubted only without a fresh A.

@@ -96,9 +96,8 @@ function shed(inProgress: UpstreamQuery, group: Group): Resolution {
   return { ...answerServfail(inProgress, error), route: group.label, action: "shed" };
 }
 
-async function fetchAndAnswer(resolver: Resolver, inProgress: UpstreamQuery, request: FetchRequest): Promise<Resolution> {
-  const fetched = await fetchAnswer(resolver, request).result;
-  return answerFetched(resolver, inProgress, { request, fetched });
+function fetchAndAnswer(resolver: Resolver, inProgress: UpstreamQuery, request: FetchRequest): Promise<Resolution> {
+  return fetchAnswer(resolver, request).result.then((fetched) => answerFetched(resolver, inProgress, { request, fetched }));
 }
 
 interface Refresh {

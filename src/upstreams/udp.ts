@@ -171,7 +171,7 @@ export class UdpServer implements Upstream {
     socket.on("message", (datagram) => {
       isSilent = false;
       if (this.#mixesCase && !repeatsLetters(datagram, message, question)) return;
-      const reply = readReply(new Uint8Array(datagram), id, question);
+      const reply = readReply(bytesOf(datagram), id, question);
       if (reply.kind !== "answer" && reply.kind !== "truncated") return;
       const verdict = cookie === null ? "unknown" : cookies?.judge(datagram, cookie);
       if (verdict === "wrong") return;
@@ -204,6 +204,12 @@ export class UdpServer implements Upstream {
       socket.close();
     };
   }
+}
+
+/** The bytes of a datagram, which Node gives in memory of their own. */
+function bytesOf({ buffer, byteOffset, length }: Buffer): Uint8Array {
+  const bytes = new Uint8Array(buffer, byteOffset, length);
+  return length === buffer.byteLength ? bytes : new Uint8Array(bytes);
 }
 
 /** How long answers of one server take: smoothed, with their usual deviation, as TCP has it (RFC 6298 §2). */
