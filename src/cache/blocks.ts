@@ -13,13 +13,13 @@ export class BlockStore {
   readonly #slabs: { readonly bytes: Uint8Array; readonly links: Uint32Array }[] = [];
   #firstFree = NONE;
 
-  /** Copies `record`, which is not empty. @returns its first block. */
-  write(record: Uint8Array): number {
+  /** Copies a record, or its first bytes: at least one. @returns its first block. */
+  write(record: Uint8Array, recordBytes = record.length): number {
     const first = this.#takeBlock();
     let block = first;
     for (let start = 0; ; start += BLOCK_BYTES) {
-      this.#fill(block, record, start);
-      if (start + BLOCK_BYTES >= record.length) break;
+      this.#fill(block, record, { start, end: Math.min(recordBytes, start + BLOCK_BYTES) });
+      if (start + BLOCK_BYTES >= recordBytes) break;
       const next = this.#takeBlock();
       this.#setLink(block, next);
       block = next;
@@ -69,10 +69,9 @@ export class BlockStore {
     this.#firstFree = first;
   }
 
-  #fill(block: number, record: Uint8Array, start: number): void {
+  #fill(block: number, record: Uint8Array, { start, end }: { readonly start: number; readonly end: number }): void {
     const slab = this.#slabOf(block).bytes;
     const offset = offsetOf(block) - start;
-    const end = Math.min(record.length, start + BLOCK_BYTES);
     for (let index = start; index < end; index++) slab[offset + index] = record[index] ?? 0;
   }
 

@@ -1,4 +1,5 @@
 import type { Answer, AnswerOutcome } from "../dns/answer.ts";
+import { MAX_MESSAGE_BYTES } from "../dns/wire.ts";
 import { type BlockStore, blockBytes } from "./blocks.ts";
 import type { CacheKey, KeyParts } from "./key.ts";
 import type { AnswerIndex, LifetimeLimits } from "./lifetime.ts";
@@ -78,11 +79,17 @@ const ERROR_BYTES = 64;
 
 /** Copies TTL offsets and wire bytes into the blocks. @returns the first block. */
 export function writeAnswer(blocks: BlockStore, { ttlOffsets, wire }: Answer): number {
-  const record = new Uint8Array(ttlOffsets.byteLength + wire.length);
-  record.set(new Uint8Array(ttlOffsets.buffer, ttlOffsets.byteOffset, ttlOffsets.byteLength));
-  record.set(wire, ttlOffsets.byteLength);
-  return blocks.write(record);
+  scratchOffsets.set(ttlOffsets);
+  scratch.set(wire, ttlOffsets.byteLength);
+  return blocks.write(scratch, ttlOffsets.byteLength + wire.length);
 }
+
+/** A record has eleven bytes at least. */
+const MAX_RECORDS = Math.ceil(MAX_MESSAGE_BYTES / 11);
+
+/** Room for the longest message and the offsets of its records. */
+const scratchOffsets = new Uint16Array(MAX_RECORDS + Math.ceil(MAX_MESSAGE_BYTES / 2));
+const scratch = new Uint8Array(scratchOffsets.buffer);
 
 /** The whole answer again, in memory of its own: it stays valid when the entry is dropped. */
 export function readAnswer(blocks: BlockStore, entry: CacheEntry): Answer {

@@ -137,10 +137,15 @@ interface AskOptions {
   readonly cookie?: Uint8Array;
 }
 
+const NO_OPT = Buffer.alloc(0);
+
 /** The message for an upstream: RD and AD (RFC 6840 §5.7) are set; CD, DO and the client subnet are those of the question. */
 export function askMessage(question: Question, { id, edns, padded, cookie }: AskOptions): Buffer {
   const questionEnd = HEADER_BYTES + question.name.length + 4;
-  const message = Buffer.alloc(questionEnd);
+  const { dnssecOk, clientSubnet } = question;
+  const isPlain = edns && cookie === undefined && clientSubnet === null && !padded;
+  const plainOpt = isPlain ? (dnssecOk ? PLAIN_OPT.dnssecOk : PLAIN_OPT.plain) : NO_OPT;
+  const message = Buffer.alloc(questionEnd + plainOpt.length);
   message.writeUInt16BE(id, 0);
   message.writeUInt16BE(HEADER_FLAG.RD | HEADER_FLAG.AD | (question.checkingDisabled ? HEADER_FLAG.CD : 0), 2);
   message.writeUInt16BE(1, 4);
@@ -149,9 +154,8 @@ export function askMessage(question: Question, { id, edns, padded, cookie }: Ask
   message.writeUInt16BE(question.class, questionEnd - 2);
   if (!edns) return message;
   message.writeUInt16BE(1, 10);
-  const { dnssecOk, clientSubnet } = question;
-  if (cookie === undefined && clientSubnet === null && !padded)
-    return Buffer.concat([message, dnssecOk ? PLAIN_OPT.dnssecOk : PLAIN_OPT.plain]);
+  message.set(plainOpt, questionEnd);
+  if (isPlain) return message;
   const opt = ednsRecord(
     {
       udpPayloadBytes: UDP_PAYLOAD_BYTES,
