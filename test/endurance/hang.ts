@@ -35,6 +35,8 @@ interface HangOptions {
 export async function hang(world: World, { count, perSecond, only, expect }: HangOptions): Promise<void> {
   const warm = world.client("tcp");
   for (const zone of ZONES) await warm.ask(`cached.${zone}`);
+  // The API loads its code when it is first asked.
+  await counts(world);
   for (const kind of ["equal", "different"] as const)
     for (const transport of TRANSPORTS) {
       const scene = `${count} ${kind} over ${transport}`;
@@ -94,6 +96,7 @@ export async function hang(world: World, { count, perSecond, only, expect }: Han
       expect(scene, missing <= 0, `${missing} questions without an answer`);
       expect(scene, pending.answered === pending.sent, "a question of the second client without an answer");
       expect(scene, pending.waited === pending.sent, `${pending.sent - pending.waited} of the second client's were refused`);
+      expect(scene, late === 0, `by the server's own record ${late} answers after the deadline`);
       expect(scene, Math.max(heard.slowestMs, pending.slowestMs) <= LATEST_MS, "an answer after the deadline");
     }
   if (only === "") await recover(world, { count, perSecond, expect });
