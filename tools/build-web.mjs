@@ -3,7 +3,7 @@
 
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 
@@ -47,5 +47,8 @@ export function buildWeb(root, folder) {
     writeFileSync(join(assets, `${name}.gz`), gzipSync(readFileSync(join(assets, name)), { level: 9 }));
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url))
-  buildWeb(dirname(dirname(fileURLToPath(import.meta.url))), process.argv[2] ?? "dist/web");
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const root = dirname(dirname(fileURLToPath(import.meta.url)));
+  // The compiler takes names of folders from `web/` on.
+  buildWeb(root, process.argv[2] === undefined ? join(root, "dist/web") : resolve(process.argv[2]));
+}
