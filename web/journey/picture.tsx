@@ -189,8 +189,15 @@ function Rules({ journey, differences }: { readonly journey: Journey; readonly d
   const { steps, decision, action } = journey;
   const shown = (steps ?? []).filter((step) => all || !isMiss(step) || differences?.steps.has(stepKey(step)));
   const folded = (steps ?? []).length - shown.length;
+  const tried = (steps ?? []).filter(({ kind }) => kind === "rule").length;
+  const count = useRuleCount(journey);
   return (
     <>
+      {tried === 0 ? null : (
+        <p class="soft small">
+          {words().journey.tried(format.value.exact(tried), count === null ? null : format.value.exact(count))}
+        </p>
+      )}
       {steps === null ? <p class="soft">{words().journey.rulesGone}</p> : null}
       <ul class="steps">
         {shown.map((step) => (
@@ -219,6 +226,13 @@ function Rules({ journey, differences }: { readonly journey: Journey; readonly d
       )}
     </>
   );
+}
+
+/** How many rules there are; null = the version is not the one in force. */
+function useRuleCount({ provenance: { version }, steps }: Journey): number | null {
+  const { data } = useCall("getConfig", steps === null ? null : {}, { topics: ["config"], keep: true });
+  const rules = data?.version === version ? data.config["rules"] : null;
+  return Array.isArray(rules) ? rules.length : null;
 }
 
 function Step({ step, journey }: { readonly step: TraceStep; readonly journey: Journey }) {
@@ -315,7 +329,7 @@ function Match({ rule, match: { list, source, line, pattern } }: MatchProps) {
       <span class="soft">
         {list === null ? (
           <a href={urlOf(source === "" ? { ...CONFIG, rule } : { ...CONFIG, line })}>
-            {source === "" ? words().journey.ownPattern : words().journey.lineOf(line, source)}
+            {source === "" ? words().journey.ownPattern : words().journey.lineOf(format.value.exact(line), source)}
           </a>
         ) : (
           <Neighbours list={list} source={source} line={line} />
@@ -331,7 +345,7 @@ function Neighbours({ list, source, line }: { readonly list: string; readonly so
   return (
     <>
       <button type="button" class="link" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
-        {visibleText(list)} · {words().journey.lineOf(line, source)}
+        {visibleText(list)} · {words().journey.lineOf(format.value.exact(line), source)}
       </button>
       {isOpen ? <ListLines list={list} source={source} around={line} /> : null}
     </>

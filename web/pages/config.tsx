@@ -80,6 +80,17 @@ function Editor({ file, at, onApplied }: EditorProps) {
     return () => removeEventListener("beforeunload", warn);
   }, [isChanged]);
 
+  // Wherever the focus is: the browser would save the page.
+  useEffect(() => {
+    const listen = (event: KeyboardEvent) => {
+      if (event.key !== "s" || !(event.ctrlKey || event.metaKey)) return;
+      event.preventDefault();
+      void runCheck();
+    };
+    addEventListener("keydown", listen);
+    return () => removeEventListener("keydown", listen);
+  });
+
   const runCheck = async () => {
     try {
       setProblem(null);
@@ -114,11 +125,6 @@ function Editor({ file, at, onApplied }: EditorProps) {
           autocomplete="off"
           aria-label={say.views.file}
           onInput={({ currentTarget }) => setText(currentTarget.value)}
-          onKeyDown={(event) => {
-            if (event.key !== "s" || !(event.ctrlKey || event.metaKey)) return;
-            event.preventDefault();
-            void runCheck();
-          }}
         />
       </div>
       <div class="row-flex">

@@ -3,7 +3,7 @@ import type { Count, Health, Statistics } from "../api/calls.ts";
 import { health } from "../api/events.ts";
 import { useCall } from "../api/use-call.ts";
 import { type Bar, Bars, gapsOfLog } from "../parts/bars.tsx";
-import { Line, Sentence, Waiting } from "../parts/text.tsx";
+import { Count as CountOf, Line, Sentence, Waiting } from "../parts/text.tsx";
 import { type Filter, type FilterKey, QUERIES, type QueriesRoute, queriesWith, urlOf } from "../routes.ts";
 import { useIsPhone } from "../theme.ts";
 import { format, words } from "../words/words.ts";
@@ -164,13 +164,15 @@ function Legend({ outcome, count, filters }: LegendProps) {
   const content = (
     <>
       <span class={`swatch ${outcome}`} aria-hidden="true" />
-      {words().outcomes[outcome]}{" "}
-      <span class="mono soft" title={format.value.exact(count)}>
-        {format.value.count(count)}
-      </span>
+      {words().outcomes[outcome]}
     </>
   );
-  return filters === null ? <span>{content}</span> : <a href={urlOf({ ...QUERIES, filters })}>{content}</a>;
+  return (
+    <>
+      {filters === null ? <span>{content}</span> : <a href={urlOf({ ...QUERIES, filters })}>{content}</a>}{" "}
+      <CountOf value={count} />
+    </>
+  );
 }
 
 function sum(series: Statistics["series"], outcome: QueryOutcome): number {
@@ -251,10 +253,10 @@ function Top({ title, counts, total, to }: TopProps) {
               <a href={urlOf(to(key))}>
                 <Line value={key} />
               </a>
-              <span class="mono soft" title={format.value.exact(count)}>
-                {format.value.count(count)}
-                {total === null ? "" : ` · ${format.value.percent(count / total)}`}
-              </span>
+              <CountOf
+                value={count}
+                say={(text) => (total === null ? text : `${text} · ${format.value.percent(count / total)}`)}
+              />
               <svg class="share" width="100%" height="2" aria-hidden="true">
                 <rect width={`${(count / most) * 100}%`} height="2" />
               </svg>

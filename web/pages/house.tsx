@@ -4,7 +4,7 @@ import { CallError, call } from "../api/call.ts";
 import type { ListView, UpstreamGroup } from "../api/calls.ts";
 import { useCall } from "../api/use-call.ts";
 import { route, useKeys } from "../navigation.ts";
-import { Text, Waiting } from "../parts/text.tsx";
+import { Count, Text, Waiting } from "../parts/text.tsx";
 import { HOUSE_PARTS, type HousePart, queriesWith, urlOf } from "../routes.ts";
 import { format, words } from "../words/words.ts";
 import { Cache } from "./cache.tsx";
@@ -150,9 +150,7 @@ function List({ list: { name, kind, size, sources }, onChange }: { readonly list
         <h2>
           <Text value={name} /> <span class="soft small">{say.kinds[kind]}</span>
         </h2>
-        <span class="mono soft" title={format.value.exact(size)}>
-          {say.entries(format.value.count(size))}
-        </span>
+        <Count value={size} say={say.entries} />
       </div>
       <ul class="members">
         {sources.map((source) => (

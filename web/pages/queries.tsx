@@ -11,7 +11,7 @@ import { useIsPhone } from "../theme.ts";
 import { format, words } from "../words/words.ts";
 import { QueryView } from "./query-view.tsx";
 import { sidesOf, toneOf, whyOf } from "./query-words.ts";
-import { useTail } from "./tail.ts";
+import { type Tail, useTail } from "./tail.ts";
 
 const PAGE_SIZE = 200;
 const MOST_ROWS = 5000;
@@ -52,7 +52,7 @@ export function Queries() {
           rowHeight={isPhone ? 64 : 32}
           row={(record, tabIndex) => <Row record={record} at={at} sides={sides} tabIndex={tabIndex} />}
           onEnd={at.tail || search.isPartial ? () => {} : search.more}
-          foot={at.tail ? <TailFoot leftOut={tail.leftOut} count={rows.length} /> : <SearchFoot search={search} at={at} />}
+          foot={at.tail ? <TailFoot tail={tail} /> : <SearchFoot search={search} at={at} />}
         />
       </div>
       {at.open === null ? null : <QueryView id={at.open} at={at} />}
@@ -354,11 +354,14 @@ async function findWider(at: QueriesRoute, abort: AbortSignal) {
   return null;
 }
 
-function TailFoot({ leftOut, count }: { readonly leftOut: number; readonly count: number }) {
+function TailFoot({ tail: { records, leftOut, leftOutPerSecond } }: { readonly tail: Tail }) {
+  const { exact } = format.value;
+  const say = words().queries;
   return (
-    <p class="empty soft small" role="status">
-      {count === 0 ? words().queries.waiting : words().queries.tailing}
-      {leftOut === 0 ? "" : ` · ${words().queries.leftOut(format.value.exact(leftOut))}`}
+    <p class="empty soft small">
+      <span role="status">{records.length === 0 ? say.waiting : say.tailing}</span>
+      {leftOutPerSecond === 0 ? "" : ` · ${say.leftOutNow(exact(leftOutPerSecond))}`}
+      {leftOut === 0 ? "" : ` · ${say.leftOut(exact(leftOut))}`}
     </p>
   );
 }

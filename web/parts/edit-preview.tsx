@@ -83,7 +83,7 @@ export function EditPreview({ edit, suffix, question = null, onApplied, onUndone
       {preview === null ? null : (
         <>
           <Diff lines={preview.diff} />
-          <ProofSteps preview={preview} others={others} />
+          <ProofSteps preview={preview} others={others} suffix={suffix} />
         </>
       )}
       {problem === null ? null : (
@@ -154,11 +154,14 @@ function otherNames({ changes }: WhatIf, suffix: string | null): readonly string
 function ProofSteps({
   preview: { check, expect, whatIf, whatIfDone },
   others,
+  suffix,
 }: {
   readonly preview: Preview;
   readonly others: readonly string[];
+  readonly suffix: string | null;
 }) {
   const say = words().edit;
+  const isAllBelow = suffix !== null && others.length === 0 && (whatIf?.changed ?? 0) > 0;
   return (
     <ul class="proof">
       <li>
@@ -180,6 +183,7 @@ function ProofSteps({
         <li>
           <Sign ok={whatIf === null ? null : others.length === 0} />{" "}
           {whatIf === null ? say.whatIfRuns : say.whatIf(format.value.exact(whatIf.changed), format.value.exact(whatIf.queries))}
+          {isAllBelow ? say.allBelow(suffix) : ""}
           {whatIf === null ? null : <Changes whatIf={whatIf} />}
         </li>
       )}

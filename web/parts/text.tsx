@@ -1,7 +1,8 @@
 import { useState } from "preact/hooks";
 import type { CallError } from "../api/call.ts";
+import { useIsPhone } from "../theme.ts";
 import { type SaidSentence, sayText } from "../words/said.ts";
-import { words } from "../words/words.ts";
+import { format, words } from "../words/words.ts";
 import { shortened, visiblePieces, visibleText } from "./visible.ts";
 
 interface TextProps {
@@ -44,6 +45,30 @@ export function Line({ value }: Pick<TextProps, "value">) {
 function Pieces({ text }: { readonly text: string }) {
   return (
     <>{visiblePieces(text).map((piece) => (piece.kind === "text" ? piece.text : <span class="unseen">{piece.text}</span>))}</>
+  );
+}
+
+interface CountProps {
+  readonly value: number;
+  /** What is said of the number. */
+  readonly say?: (count: string) => string;
+}
+
+/** A number as people say it, `61.2k`; exact in its title, and when it is pressed where nobody can point at it. */
+export function Count({ value, say = (count) => count }: CountProps) {
+  const [isExact, setExact] = useState(false);
+  const isPhone = useIsPhone();
+  const { count, exact } = format.value;
+  if (!isPhone || count(value) === exact(value))
+    return (
+      <span class="mono soft" title={exact(value)}>
+        {say(count(value))}
+      </span>
+    );
+  return (
+    <button type="button" class="link count mono" aria-pressed={isExact} onClick={() => setExact(!isExact)}>
+      {say(isExact ? exact(value) : count(value))}
+    </button>
   );
 }
 

@@ -55,7 +55,10 @@ function withVisibleValues<T>(found: T): T {
 /** Sentences of the server hold times in UTC, and codes. */
 function valueTextsOf(found: Words): ValueTexts {
   const moment = (value: string) => (Number.isNaN(Date.parse(value)) ? value : format.value.moment(value));
+  const exact = (value: string) => (/^\d+$/.test(value) ? format.value.exact(Number(value)) : value);
   return {
+    line: exact,
+    size: exact,
     checked: moment,
     until: moment,
     failure: (code) => found.failures[code] ?? code,

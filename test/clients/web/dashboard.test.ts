@@ -80,6 +80,39 @@ describe("by keyboard alone", () => {
   });
 });
 
+test("the hours of a power cut are hatched, and said not to be recorded, on the last day and over the queries", async () => {
+  const watched = await WatchedPage.open(browser, base);
+  for (const path of ["/", "/queries"]) {
+    const page = await watched.show(path);
+    const gap = page.locator(".bars rect.gap").first();
+    await gap.waitFor();
+    const [box, frame] = [await gap.boundingBox(), await page.locator(".bars-frame").first().boundingBox()];
+    // An hour and a half of 24.
+    expect((box?.width ?? 0) / (frame?.width ?? 1)).toBeGreaterThan(0.05);
+    expect((box?.width ?? 0) / (frame?.width ?? 1)).toBeLessThan(0.09);
+    expect(await page.evaluate("getComputedStyle(document.querySelector('.bars rect.gap')).fill")).toContain("gap-hatch");
+    await page.mouse.move((box?.x ?? 0) + (box?.width ?? 0) / 2, (box?.y ?? 0) + 10);
+    await page.locator(".bars figcaption", { hasText: "not recorded: the server was not running" }).waitFor();
+  }
+  watched.expectNoFault();
+  await watched.close();
+});
+
+test("on a phone a shortened number is exact when it is pressed", async () => {
+  const watched = await WatchedPage.open(browser, base, { ...DESKTOP, width: 390 });
+  await watched.page.route(/\/stats\?/, async (route) => {
+    const response = await route.fetch();
+    const stats: { readonly topNames: readonly object[] } = await response.json();
+    await route.fulfill({ response, json: { ...stats, topNames: [{ key: "a.example", count: 61_210 }], total: 122_420 } });
+  });
+  const page = await watched.show("/");
+  await page.getByRole("button", { name: "61.2k · 50%" }).click();
+  await page.getByRole("button", { name: "61,210 · 50%" }).waitFor();
+  expect(await watched.violations()).toEqual([]);
+  watched.expectNoFault();
+  await watched.close();
+});
+
 test("an own name is added, answered, and taken back", async () => {
   const watched = await WatchedPage.open(browser, base);
   const page = await watched.show("/house/hosts");
@@ -103,6 +136,16 @@ test("a tail shows queries as they come, newest first", async () => {
   const page = await watched.show("/queries?tail=1&client=phone");
   await page.locator(".list a.row").nth(1).waitFor({ timeout: 60_000 });
   expect(await page.locator(".list a.row .row-client").allTextContents()).not.toContain("laptop");
+  watched.expectNoFault();
+  await watched.close();
+});
+
+test("a tail says how many queries a second it does not show, and how many it did not show so far", async () => {
+  const watched = await WatchedPage.open(browser, base);
+  const body = 'event: dropped\ndata: {"records":4950}\n\n';
+  await watched.page.route(/\/events\?.*queries/, (route) => route.fulfill({ contentType: "text/event-stream", body }));
+  const page = await watched.show("/queries?tail=1");
+  await page.getByText(/[\d,]+\/s not shown · [\d,]+ in all/).waitFor();
   watched.expectNoFault();
   await watched.close();
 });

@@ -23,6 +23,7 @@ describe("a fix", () => {
   test("that is applied resolves the name, which is asked anew and shown; undone, the file is what it was, byte for byte", async () => {
     const before = site.demo.text();
     const page = await provedFix();
+    await page.getByText(/\d+ of \d+ logged queries go otherwise, all of them at or below page.example.cn/).waitFor();
     await page.getByRole("button", { name: "Apply" }).click();
     await page.getByText("now NOERROR, 1 record").waitFor();
     expect(site.demo.text()).toContain("!page.example.cn");

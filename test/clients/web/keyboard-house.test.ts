@@ -192,7 +192,11 @@ const CONFIGURATION: readonly Action[] = [
     await keyboard.type("# by keyboard\n");
     await keyboard.press("Control+s");
     await page.getByText(en.config.ok).waitFor();
-    await keyboard.enter(button(page, en.config.check));
+    await keyboard.tabTo(button(page, en.config.check));
+    const checked = page.waitForRequest("**/config/check");
+    await keyboard.press("Control+s");
+    await checked;
+    await keyboard.press("Enter");
     await keyboard.enter(button(page, en.config.preview));
     await page.locator(".diff .added").waitFor();
     await keyboard.enter(page.getByRole("link", { name: en.config.ask }));

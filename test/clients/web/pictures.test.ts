@@ -81,6 +81,7 @@ describe("the pictures of one query under one version", () => {
     await page.locator(".list a.row").first().click();
     const past = page.locator(".journey");
     const pastRules = await rulesOf(past);
+    expect(await past.getByText("3 tried of 3").count()).toBe(1);
     const pastAnswer = await past.locator(".station.last li").allInnerTexts();
     await page.getByRole("link", { name: "Ask now" }).click();
     const live = page.locator(".sides .journey");
