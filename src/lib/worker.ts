@@ -35,7 +35,7 @@ export class ThreadError extends Error {
 const MAX_LINGERING = 2;
 
 /** How long `close` waits for the end of the thread. */
-const CLOSE_MS = 1000;
+const CLOSE_MS = 400;
 
 /** Megabytes of JavaScript values in a thread. At the limit the thread ends, and not the process. */
 const MAX_HEAP_MB = 256;

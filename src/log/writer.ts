@@ -32,8 +32,11 @@ const TIDY_MS = 60_000;
 /** A clock that goes so far from the steady one was set, or the machine slept. */
 const MOVED_MS = 60_000;
 
-/** The longest call is an index over half a million rows on a slow machine, or the disk's. */
-const CALL_MS = 60_000;
+/**
+ * The longest call is an index over half a million rows on a slow machine, or the disk's. Doubled each time that one took longer: a thread of low priority
+ * may have so little of a busy processor that opening the store takes minutes, and would begin anew for ever.
+ */
+const CALL_MS = { first: 60_000, last: 960_000 } as const;
 
 /** After a fault: doubled each time, until there was none for a while. */
 const RETRY_MS = { first: 1000, last: 30_000 } as const;
@@ -42,8 +45,8 @@ const CALM_MS = 60_000;
 /** A file that is damaged again so soon after it was made is not thrown away at once. */
 const RENEWAL_MS = 60_000;
 
-/** For `close`: to store what waits, and to end the database. */
-const CLOSE_MS = { flush: 3000, end: 2000 } as const;
+/** For `close`: to store what waits, and to end the database. With what the end of a thread takes a process that is told to end does so within 2 s. */
+const CLOSE_MS = { flush: 1200, end: 300 } as const;
 
 /** Types are stripped from sources, not from what was built of them. */
 const THREAD = import.meta.url.endsWith(".ts")
@@ -75,6 +78,7 @@ export class Writer {
   #failedMs = Number.NEGATIVE_INFINITY;
   /** Runs after a fault; nothing is tried before. */
   #retry: Timer | null = null;
+  #callMs: number = CALL_MS.first;
   /** Whether what waits brought the thread down; the next time it is given up. */
   #suspect = false;
   #commit: Timer | null = null;
@@ -98,7 +102,7 @@ export class Writer {
     this.#surroundings = surroundings;
     this.#time = new TrustedClock(clock);
     const workerData: FeedMemory = { rings: feed.rings.map(({ memory }) => memory), texts: feed.texts.memory };
-    this.#thread = new Thread(THREAD, { clock, deadlineMs: CALL_MS, maxWaiting: 4, workerData });
+    this.#thread = new Thread(THREAD, { clock, deadlineMs: CALL_MS.first, maxWaiting: 4, workerData });
     this.#told = feed.positions();
     feed.listen((isHalfFull) => this.#noticed(isHalfFull));
     // Followers may have come while another log was open.
@@ -168,7 +172,7 @@ export class Writer {
 
   /**
    * Stores what waits, if that is possible soon, and ends the thread. What is written from now on waits in the feed for another log.
-   * @param patienceMs how long that may take, also where storing fails for now; absent = some seconds, and a store that fails is not tried again.
+   * @param patienceMs how long that may take, also where storing fails for now; absent = a second or two, and a store that fails is not tried again.
    */
   close(patienceMs?: number): Promise<void> {
     this.#closed ??= this.#close(patienceMs);
@@ -336,7 +340,7 @@ export class Writer {
 
   async #callDrain(request: DrainRequest): Promise<Drained | { readonly ended: Fault }> {
     try {
-      return await this.#thread.call("drain", request);
+      return await this.#callInTime("drain", request);
     } catch (error) {
       if (!(error instanceof ThreadError)) throw error;
       return { ended: threadFault(error) };
@@ -364,12 +368,29 @@ export class Writer {
     return { wallMs, isNew: isMoved || lostSince > 0, lost: lostSince };
   }
 
+  /** @throws ThreadError */
+  async #callInTime<K extends "open" | "tidy" | "drain">(
+    name: K,
+    argument: WriterCalls[K]["argument"],
+  ): Promise<WriterCalls[K]["result"]> {
+    const { clock } = this.#surroundings;
+    const startMs = clock.now();
+    try {
+      const result = await this.#thread.call(name, argument, this.#callMs);
+      if (clock.now() - startMs < CALL_MS.first / 2) this.#callMs = CALL_MS.first;
+      return result;
+    } catch (error) {
+      if (error instanceof ThreadError && error.kind === "slow") this.#callMs = Math.min(CALL_MS.last, this.#callMs * 2);
+      throw error;
+    }
+  }
+
   async #call<K extends "open" | "tidy">(
     name: K,
     argument: WriterCalls[K]["argument"],
   ): Promise<WriterCalls[K]["result"] | { readonly fault: Fault }> {
     try {
-      const outcome = await this.#thread.call(name, argument);
+      const outcome = await this.#callInTime(name, argument);
       if (outcome.fault === null) this.#state = outcome.state;
       return outcome;
     } catch (error) {

@@ -65,6 +65,25 @@ test("a writer thread that hangs is given up, and its successor stores the pendi
   expect(log.status()).toMatchObject({ stored: 3 * BATCH, rows: 3 * BATCH, waiting: 0 });
 });
 
+test("a writer thread that was given up for want of processor time has a successor with twice the time", async () => {
+  const { log, append, clock, events, path } = await opened();
+  append(records(BATCH));
+  await log.get(1);
+  const holder = new DatabaseSync(path, { timeout: 10_000 });
+  onTestFinished(() => holder.close());
+  holder.exec("BEGIN IMMEDIATE");
+  append(records(BATCH, BATCH));
+  await clock.advance(5000);
+  await clock.advance(60_000);
+  expect(await events.next()).toMatchObject({ kind: "failing", reason: expect.stringContaining("took too long") });
+  holder.exec("COMMIT");
+  // The successor begins to open the store, which it cannot have done before the clock goes on.
+  await clock.advance(1000);
+  await clock.advance(100_000);
+  expect(await events.next()).toMatchObject({ kind: "well", dropped: 0 });
+  expect(await allIds(log)).toHaveLength(2 * BATCH);
+});
+
 test("a log closed just after its thread ended reports exactly the records that are lost", async () => {
   const workers = startedWorkers();
   const { log, append, events, path } = await opened();
