@@ -127,6 +127,22 @@ describe("every query is answered within `answers.deadline`, whatever the upstre
     });
   });
 
+  test("a query that finds no room to wait for its turn gets SERVFAIL; nobody is asked, and who may not ask is refused", async () => {
+    const site = await siteWith({ upstreams: { main: page } });
+    const handler = handlerFor(
+      site.app,
+      operationsLog("silent", () => {}, false),
+    );
+    const from = (address: string) =>
+      ({ address, port: 5353, transport: "udp", http: null, method: null, clientId: null }) as const;
+    const query = queryWire("Page.example", "A", { id: 77 });
+    const shed = (message: Uint8Array, address = "127.0.0.1") => handler.shed(message, from(address))?.wire ?? null;
+    expect(readReply(shed(query) ?? new Uint8Array())).toMatchObject({ id: 77, rcode: "SERVFAIL", answers: [] });
+    expect(readReply(shed(query, "203.0.113.9") ?? new Uint8Array())).toMatchObject({ id: 77, rcode: "REFUSED" });
+    expect(shed(query.subarray(0, 11))).toBeNull();
+    expect(site.asked()).toEqual([]);
+  });
+
   test("with a server that refuses connections: SERVFAIL at once", async () => {
     const site = await siteWith({ upstreams: { main: { servers: [page], transport: "tls" } } });
     await site.server().close();
