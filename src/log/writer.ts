@@ -46,7 +46,7 @@ const CALM_MS = 60_000;
 const RENEWAL_MS = 60_000;
 
 /** For `close`: to store what waits, and to end the database. With what the end of a thread takes a process that is told to end does so within 2 s. */
-const CLOSE_MS = { flush: 1200, end: 300 } as const;
+const CLOSE_MS = { flush: 1600, end: 200 } as const;
 
 /** Types are stripped from sources, not from what was built of them. */
 const THREAD = import.meta.url.endsWith(".ts")

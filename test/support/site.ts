@@ -174,7 +174,7 @@ export class TestSite {
   /** Lets time pass for the drain of connections, and less of it than the query log has for its last records. */
   async #closeApp(): Promise<void> {
     const closing = this.app.close();
-    for (let passedMs = 0; passedMs < 2500; passedMs += 50) await this.clock.advance(50);
+    for (let passedMs = 0; passedMs < 1550; passedMs += 50) await this.clock.advance(50);
     await closing;
   }
 
