@@ -1,57 +1,82 @@
 /**
- * Holds the interpreter of `mosdns-program.ts` against mosdns 5 itself: random configurations, each asked some questions.
+ * Holds the interpreters of `../programs/` against the servers themselves: random configurations, each asked some questions.
  *
- *   node test/import/lab/programs.ts MOSDNS [COUNT]
+ *   node test/import/lab/programs.ts KIND PROGRAM [COUNT]
+ *
+ * KIND is that of `fenliu import`, PROGRAM the server's file. Clients of questions need their addresses on this machine: run it in a namespace then.
  */
 import { spawn } from "node:child_process";
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import fc from "fast-check";
 import { decodeMessage } from "../../../src/dns/message.ts";
+import { nameText } from "../../../src/dns/name.ts";
 import { isRejection, parseQuery } from "../../../src/dns/query.ts";
 import { RCODE, typeName } from "../../../src/dns/types.ts";
 import { freePort } from "../../clients/processes.ts";
 import { responseWire, zone } from "../../dns/zone.ts";
 import { queryWire, readReply } from "../../support/message.ts";
-import { GROUPS, type Group, program, type Question, question, type Ran, runProgram, writeProgram } from "../mosdns-program.ts";
+import { DNSMASQ } from "../programs/dnsmasq.ts";
+import { MOSDNS } from "../programs/mosdns.ts";
+import { type Answerer, type Format, GROUPS, type Group, type Kind, type Question, type Setting } from "../programs/program.ts";
+
+interface Case {
+  readonly format: Format<unknown>;
+  /** How the program is started with its main file in `folder`. */
+  readonly args: (file: string, folder: string) => readonly string[];
+}
+
+const CASES: Readonly<Record<string, Case>> = {
+  mosdns: { format: MOSDNS as Format<unknown>, args: (file) => ["start", "-c", file] },
+  dnsmasq: { format: DNSMASQ as Format<unknown>, args: (file) => ["-k", "-C", file, "--user=root", "--pid-file="] },
+};
 
 const QUESTIONS = 12;
+const SHOWN = 5;
 const STARTED_WITHIN_MS = 10_000;
-const [, , mosdns = "mosdns", count = "200"] = process.argv;
+const READY: Question = { name: "ready.org", type: "TXT", answers: { near: "empty", far: "empty", third: "empty" } };
+const ADDRESSES: Readonly<Record<Kind, readonly [four: string, six: string] | null>> = {
+  home: ["61.135.0.", "2400:3200::77:"],
+  foreign: ["142.250.0.", "2607:f8b0::77:"],
+  banned: ["203.0.113.", "2001:db8:113::77:"],
+  empty: null,
+  nxdomain: null,
+  servfail: null,
+};
 
-let current: Question | null = null;
+const [, , kind = "", program = kind, count = "100"] = process.argv;
+const { format, args } = CASES[kind] ?? fail(`${kind}: ${Object.keys(CASES).join(", ")}`);
+let current: Question = READY;
 const asked = new Set<Group>();
 const sockets = await Promise.all(GROUPS.map(openServer));
 const work = mkdtempSync(join(tmpdir(), "fenliu-programs-"));
 let differences = 0;
 let questions = 0;
 try {
-  for (const [sequences, each] of fc.sample(
-    fc.tuple(program, fc.array(question, { minLength: QUESTIONS, maxLength: QUESTIONS })),
-    {
-      numRuns: Number(count),
-    },
-  )) {
-    const port = await freePort();
-    const servers = Object.fromEntries(GROUPS.map((group, index) => [group, `127.0.0.1:${sockets[index]?.address().port}`]));
-    const { text } = writeProgram(sequences, servers as Record<Group, string>, `127.0.0.1:${port}`);
-    const file = join(work, "config.yaml");
-    writeFileSync(file, text);
-    const child = spawn(mosdns, ["start", "-c", file], { stdio: "ignore" });
-    await untilAnswered(port);
+  const questionsOfOne = fc.array(format.question, { minLength: QUESTIONS, maxLength: QUESTIONS });
+  for (const [sample, each] of fc.sample(fc.tuple(format.program, questionsOfOne), { numRuns: Number(count) })) {
+    const listen = { address: "127.0.0.1", port: await freePort() };
+    const { files, run } = format.make(sample, settingOf(listen));
+    for (const [name, text] of Object.entries(files)) {
+      mkdirSync(dirname(join(work, name)), { recursive: true });
+      writeFileSync(join(work, name), text);
+    }
+    const child = spawn(program, args(join(work, Object.keys(files)[0] ?? ""), work), { stdio: "ignore", cwd: work });
+    await untilAnswered(listen.port);
     for (const one of each) {
       current = one;
       asked.clear();
-      const got = await ask(one, port);
-      const expected = runProgram(sequences, one);
+      const got = await ask(one, listen.port);
+      const expected = run(one);
       questions++;
-      if (got === shown(expected, one) && [...asked].sort().join() === [...expected.asked].sort().join()) continue;
-      if (++differences <= 5)
+      const isAsked = [...asked].every((group) => expected.asked.has(group));
+      if (isAsked && expected.answers.some((answerer) => shown(answerer, one) === got)) continue;
+      if (++differences <= SHOWN)
         console.log(
-          `${text}\n${JSON.stringify(one)}: mosdns ${got} (${[...asked].join()}), here ${shown(expected, one)} (${[...expected.asked].join()})\n`,
+          `${Object.values(files).join("\n")}\n${JSON.stringify(one)}: ${kind} ${got} (${[...asked].join()}), here ${expected.answers.join(" or ")} (${[...expected.asked].join()})\n`,
         );
     }
     child.kill("SIGKILL");
@@ -60,19 +85,27 @@ try {
 } finally {
   rmSync(work, { recursive: true, force: true });
 }
-console.log(`${count} configurations, ${questions} questions, ${differences} differences`);
+console.log(`${kind}: ${count} configurations, ${questions} questions, ${differences} differences`);
 process.exit(differences === 0 ? 0 : 1);
 
-/** A group, or the kind of an answer without records, whoever gave it. */
-function shown({ answer }: Ran, { type, answers }: Question): string {
-  if (answer.startsWith("!")) return answer === "!made" ? "!zero" : answer;
-  const kind = answers[answer as Group];
-  if (kind === "empty") return "!nodata";
-  return kind === "nxdomain" ? "!nxdomain" : `${answer}${type === "TXT" ? "" : ` ${kind}`}`;
+function settingOf(listen: Setting["listen"]): Setting {
+  const endpoint = (index: number) => ({ address: "127.0.0.1", port: sockets[index]?.address().port ?? 0 });
+  return { servers: { near: endpoint(0), far: endpoint(1), third: endpoint(2) }, listen };
 }
 
-async function ask({ name, type }: Question, port: number, withinMs = 6_000): Promise<string> {
+/** A group with what it answered, an address, or the kind of an answer without records, whoever gave it. */
+function shown(answer: Answerer, { type, answers }: Question): string {
+  if (answer === "!made") return "!zero";
+  if (/^[!=]/.test(answer)) return answer;
+  const given = answers[answer as Group];
+  if (given === "empty") return "!nodata";
+  return given === "nxdomain" || given === "servfail" ? `!${given}` : type === "TXT" ? answer : `${answer} ${given}`;
+}
+
+async function ask({ name, type, client }: Question, port: number, withinMs = 6_000): Promise<string> {
   const socket = createSocket("udp4");
+  socket.on("error", () => undefined);
+  if (client !== undefined) socket.bind(0, client);
   // Not connected: a program that does not listen yet is no error then.
   socket.send(queryWire(name, type), port, "127.0.0.1");
   const late = setTimeout(() => socket.emit("message", null), withinMs);
@@ -82,54 +115,49 @@ async function ask({ name, type }: Question, port: number, withinMs = 6_000): Pr
   if (wire === null || wire === undefined) return "nothing";
   const { rcode, records } = readReply(wire);
   const found = records.join(" ");
-  const group = GROUPS.find(
-    (_, index) =>
-      found.includes(`.${index + 1}.77`) ||
-      found.includes(`203.0.113.${index + 1}`) ||
-      found.includes(`::77:${index + 1}`) ||
-      found.includes(`group${index}`),
-  );
-  if (group === undefined)
-    return found.includes("0.0.0.0") ? "!zero" : rcode === "NOERROR" ? "!nodata" : `!${rcode.toLowerCase()}`;
-  if (type === "TXT") return group;
-  const kind = /61\.135|2400:3200/.test(found) ? "home" : /203\.0\.113|2001:db8:113/.test(found) ? "banned" : "foreign";
-  return `${group} ${kind}`;
+  const text = GROUPS.find((_, index) => found.includes(`group${index}`));
+  if (text !== undefined) return text;
+  const address = /\b(?:A|AAAA) (\S+)$/.exec(found)?.[1];
+  if (address === undefined) return rcode === "NOERROR" ? "!nodata" : `!${rcode.toLowerCase()}`;
+  if (/^(0\.0\.0\.0|::)$/.test(address)) return "!zero";
+  for (const [given, prefixes] of Object.entries(ADDRESSES))
+    for (const prefix of prefixes ?? [])
+      if (address.startsWith(prefix)) return `${GROUPS[Number(address.slice(prefix.length)) - 1]} ${given}`;
+  return `=${address}`;
 }
 
 async function untilAnswered(port: number): Promise<void> {
   const end = Date.now() + STARTED_WITHIN_MS;
-  const ready: Question = { name: "ready.example", type: "TXT", answers: { near: "empty", far: "empty", third: "empty" } };
-  current = ready;
-  while (Date.now() < end) if ((await ask(ready, port, 50)) !== "nothing") return;
-  throw new Error("mosdns does not answer");
+  current = READY;
+  while (Date.now() < end) if ((await ask(READY, port, 50)) !== "nothing") return;
+  throw new Error(`${kind} does not answer`);
 }
 
 async function openServer(group: Group, index: number): Promise<Socket> {
   const socket = createSocket("udp4");
   socket.on("message", (wire, peer) => {
     const query = parseQuery(wire);
-    if (query === null || isRejection(query) || current === null) return;
-    asked.add(group);
-    const kind = current.answers[group];
+    if (query === null || isRejection(query)) return;
+    // A program may ask for what nobody asked.
+    const name = nameText(query.name);
+    if (name === current.name) asked.add(group);
+    const given = current.answers[group];
     const type = typeName(query.type);
-    const base = { home: "61.135", foreign: "142.250", banned: "203.0.113" }[kind as "home"] ?? "";
-    const six = { home: "2400:3200", foreign: "2607:f8b0", banned: "2001:db8:113" }[kind as "home"] ?? "";
-    const records: Readonly<Record<string, string>> = {
-      A: kind === "banned" ? `A 203.0.113.${index + 1}` : `A ${base}.${index + 1}.77`,
-      AAAA: `AAAA ${six}::77:${index + 1}`,
-      TXT: `TXT "group${index}"`,
-    };
-    const rcode = kind === "servfail" ? RCODE.SERVFAIL : kind === "nxdomain" ? RCODE.NXDOMAIN : 0;
-    const isEmpty = rcode !== 0 || kind === "empty";
+    const [four, six] = ADDRESSES[given] ?? [];
+    const record = type === "A" ? `A ${four}${index + 1}` : type === "AAAA" ? `AAAA ${six}${index + 1}` : `TXT "group${index}"`;
     const reply = responseWire({
       id: wire.readUInt16BE(0),
       questions: decodeMessage(wire)?.questions ?? [],
-      rcode,
-      answers: isEmpty ? [] : zone(`${current.name} 120 ${records[type] ?? records["TXT"] ?? ""}`),
+      rcode: given === "servfail" ? RCODE.SERVFAIL : given === "nxdomain" ? RCODE.NXDOMAIN : 0,
+      answers: four === undefined ? [] : zone(`${name} 120 ${record}`),
     });
     socket.send(reply, peer.port, peer.address);
   });
   socket.bind(0, "127.0.0.1");
   await once(socket, "listening");
   return socket;
+}
+
+function fail(why: string): never {
+  throw new Error(why);
 }

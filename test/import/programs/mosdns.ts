@@ -1,29 +1,44 @@
 import fc from "fast-check";
+import {
+  type Answerer,
+  BANNED,
+  type Format,
+  GROUPS,
+  type Group,
+  HOME,
+  KINDS,
+  type Kind,
+  type Question,
+  questionOf,
+} from "./program.ts";
 
-/** Random configurations of mosdns 5, and what mosdns does with them: held against the program itself by `lab/programs.ts`. */
+/** mosdns 5: sequences that call each other, with conditions on the question and on the answer. */
 
-export const GROUPS = ["near", "far", "third"] as const;
-export type Group = (typeof GROUPS)[number];
-export const NAMES = ["a.example", "x.b.example", "b.example", "a.b.example", "c.example"];
-export const TYPES = ["A", "AAAA", "TXT"];
-export const KINDS = ["home", "foreign", "banned", "empty", "nxdomain", "servfail"] as const;
-export type Kind = (typeof KINDS)[number];
+const NAMES = ["a.example", "x.b.example", "b.example", "a.b.example", "c.example"];
+const TYPES = ["A", "AAAA", "TXT"];
 
-/** Addresses of the country as the importer knows them, and some that are in no list of it. */
-export const HOME = ["223.5.5.0/24", "119.29.29.0/24", "114.114.114.0/24", "180.76.76.0/24", "61.135.0.0/16", "2400:3200::/32"];
-export const BANNED = ["203.0.113.0/24", "2001:db8:113::/48"];
-
-export interface Question {
-  readonly name: string;
-  readonly type: string;
-  readonly answers: Readonly<Record<Group, Kind>>;
-}
-
-export const question: fc.Arbitrary<Question> = fc.record({
-  name: fc.constantFrom(...NAMES),
-  type: fc.constantFrom(...TYPES),
-  answers: fc.record({ near: fc.constantFrom(...KINDS), far: fc.constantFrom(...KINDS), third: fc.constantFrom(...KINDS) }),
-});
+export const MOSDNS: Format<Program> = {
+  kind: "mosdns",
+  get program() {
+    return program;
+  },
+  question: questionOf(NAMES, TYPES, KINDS),
+  make: (sequences, { servers, listen }) => {
+    const shown = (group: Group) => `${servers[group].address}:${servers[group].port}`;
+    const { text, lines } = writeProgram(
+      sequences,
+      { near: shown("near"), far: shown("far"), third: shown("third") },
+      `${listen.address}:${listen.port}`,
+    );
+    return {
+      files: { "config.yaml": text },
+      run: (question) => {
+        const { answer, asked, rules } = runProgram(sequences, question);
+        return { answers: [answer], asked, lines: new Set([...rules].flatMap((rule) => lines.get(rule) ?? [])) };
+      },
+    };
+  },
+};
 
 /** A condition, as it is written. */
 type Match = { readonly negated: boolean } & (
@@ -94,13 +109,13 @@ const execOf = (index: number): fc.Arbitrary<Exec> => {
   );
 };
 
-export const program: fc.Arbitrary<Program> = fc.tuple(
+const program: fc.Arbitrary<Program> = fc.tuple(
   ...Array.from({ length: SEQUENCES }, (_, index) =>
     fc.array(fc.record({ matches: fc.array(matchOf, { maxLength: 2 }), exec: execOf(index) }), { minLength: 1, maxLength: 5 }),
   ),
 );
 
-export interface Written {
+interface Written {
   readonly text: string;
   /** The line of each rule, and of the fallback that it runs. */
   readonly lines: ReadonlyMap<Rule, readonly number[]>;
@@ -170,10 +185,7 @@ function execText(exec: Exclude<Exec, { kind: "fallback" }>): string {
   }
 }
 
-/** A group, or an answer that mosdns made. */
-export type Answerer = Group | "!nxdomain" | "!nodata" | "!refused" | "!zero" | "!made" | "!servfail";
-
-export interface Ran {
+interface Ran {
   readonly answer: Answerer;
   readonly asked: ReadonlySet<Group>;
   /** The rules of the sequences that were run. */
@@ -189,7 +201,7 @@ interface State {
 }
 
 /** What mosdns does: chain.go, built_in.go and the plugins of version 5.3.4. */
-export function runProgram(sequences: Program, { name, type, answers }: Question): Ran {
+function runProgram(sequences: Program, { name, type, answers }: Question): Ran {
   const asked = new Set<Group>();
   const rules = new Set<Rule>();
   const isAddress = type === "A" || type === "AAAA";
