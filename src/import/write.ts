@@ -399,16 +399,20 @@ class Writer {
       this.#decided.push({ condition: { ...rule.condition, names }, expect: expectOf(this.#expectedGroup(lowered.action)) });
   }
 
-  /** Of each choice the names that no other fits better, one by one: enough for what is expected. */
+  /** Of each choice the names that it decides, one by one: enough for what is expected. */
   #byFit(
     choices: readonly { readonly names: Names; readonly lowered: Lowered }[],
   ): readonly { readonly names: Names; readonly lowered: Lowered }[] {
-    return choices.flatMap(({ names, lowered }) => {
+    return choices.flatMap(({ names, lowered }, index) => {
       const own = this.#source.examples(names).filter((text) => {
         const name = nameFromText(text);
         if (name === null) return false;
         const fit = this.#source.fit(names, name);
-        return choices.every((other) => other.names === names || this.#source.fit(other.names, name) < fit);
+        // Of equals the first counts.
+        return choices.every((other, at) => {
+          const others = this.#source.fit(other.names, name);
+          return at === index || others < fit || (others === fit && at > index);
+        });
       });
       return own.length === 0 ? [] : [{ names: namesOf(own.map((text) => `full:${text}`)), lowered }];
     });

@@ -25,6 +25,7 @@ import {
   type Question,
   type Setting,
 } from "./programs/program.ts";
+import { SMARTDNS } from "./programs/smartdns.ts";
 
 const SETTING: Setting = {
   servers: {
@@ -172,6 +173,7 @@ async function holdTo<Program>(format: Format<Program>, count: number): Promise<
 test.each([
   { format: MOSDNS as Format<unknown>, count: 1600 },
   { format: DNSMASQ as Format<unknown>, count: 600 },
+  { format: SMARTDNS as Format<unknown>, count: 600 },
 ])(
   "what is imported of a random configuration of $format.kind asks whom the program asks, or the report names the line",
   {

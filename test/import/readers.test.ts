@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { CHINA_ADDRESSES, decisions, expectDecisions, type Outcome, runImport } from "./sources.ts";
+import { CHINA_ADDRESSES, decide, decisions, expectDecisions, type Outcome, runImport } from "./sources.ts";
 
 /** The groups of the new file: their servers by their names. */
 function groupsOf({ config }: Outcome): Readonly<Record<string, readonly string[]>> {
@@ -647,4 +647,28 @@ describe("mihomo", () => {
       "node.example": "proxy-server-nameserver",
     });
   });
+});
+
+test("each family of a name of smartdns has its own line, and a longer name inherits the one that it has no line for", async () => {
+  const outcome = await runImport("smartdns.conf", {
+    "smartdns.conf": `server 223.5.5.5
+address /box.example/10.1.2.3
+address /box.example/fd00::1
+address /six.box.example/fd00::2
+`,
+  });
+  const questions = ["box.example A", "box.example AAAA", "six.box.example A", "six.box.example AAAA"];
+  expect(await decide(outcome, questions)).toEqual(["addresses", "addresses", "addresses", "addresses"]);
+});
+
+test("of a set and a line of smartdns for one name the set counts, and `nameserver /x/-` that takes longer names along is a leak", async () => {
+  const files = { "some.txt": "a.example.com\n" };
+  const servers =
+    "server 223.5.5.5\nserver 8.8.8.8 -group far -exclude-default-group\nserver 192.168.7.1 -group home -exclude-default-group\n";
+  const set = "domain-set -name some -file some.txt\nnameserver /domain-set:some/home\nnameserver /a.example.com/far\n";
+  const outcome = await runImport("smartdns.conf", { ...files, "smartdns.conf": `${servers}${set}` });
+  expect(await decide(outcome, ["a.example.com"])).toEqual(["home"]);
+  const freed = `${servers}nameserver /b.a.example.com/far\nnameserver /a.example.com/-\n`;
+  const closed = await runImport("smartdns.conf", { ...files, "smartdns.conf": freed });
+  expect(closed.told("leak")).toMatch(/^5: smartdns 40 sends every name below to the default group/);
 });

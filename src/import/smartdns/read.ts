@@ -58,9 +58,18 @@ interface Tree {
   readonly clients: string[];
   readonly domains: string[];
   inherits: boolean;
-  /** Groups by pattern, `""` = the default one; and address rules. */
-  readonly nameservers: Map<string, { readonly names: Names; readonly group: string; readonly place: Place }>;
+  /** Groups by pattern, and address rules. */
+  readonly nameservers: Map<string, Route>;
   readonly addresses: Map<string, { readonly names: Names; readonly rule: string; readonly place: Place }>;
+  /** Names of `nameserver /x/-`. */
+  readonly freed: { readonly names: Names; readonly place: Place }[];
+}
+
+interface Route {
+  readonly names: Names;
+  /** `""` = the default one. */
+  readonly group: string;
+  readonly place: Place;
 }
 
 interface Member {
@@ -364,6 +373,7 @@ class Reader {
 
   #setGroup(names: Names, written: string, tree: Tree, place: Place): void {
     const group = written === "-" || written === "default" ? "" : written;
+    if (written === "-") tree.freed.push({ names, place });
     this.#groupNames ??= new Set(
       this.#lines
         .filter(({ key }) => key.startsWith("server"))
@@ -380,7 +390,10 @@ class Reader {
         place,
         `there is no group \`${written}\`: smartdns sends these names to the default group without a word`,
       );
-    for (const [key, one] of eachOf(names)) tree.nameservers.set(key, { names: one, group: isKnown ? group : "", place });
+    for (const [key, one] of eachOf(names)) {
+      tree.nameservers.delete(key);
+      tree.nameservers.set(key, { names: one, group: isKnown ? group : "", place });
+    }
   }
 
   #address(written: string, tree: Tree, place: Place): void {
@@ -410,8 +423,17 @@ class Reader {
   #treeRules(tree: Tree, clients: readonly string[] | null, rest: Outcome, names: Names | null): readonly ModelRule[] {
     const condition = { ...ANYTHING, clients, names };
     const addressRules = this.#addressRules(tree, clients);
-    const choices = Map.groupBy(tree.nameservers.values(), ({ group }) => group);
-    const split = [...choices].map(([group, all]) => {
+    this.#reportFreed(tree);
+    this.#reportFlags(tree);
+    // Sets are filled in when all lines were read: for a name in both a set wins, and the later of two sets.
+    const [single, sets] = [false, true].map((isSet) =>
+      [...tree.nameservers.values()].filter(({ names: own }) => own.lists.length > 0 === isSet),
+    ) as [Route[], Route[]];
+    const choices = [
+      ...sets.toReversed().map((route): [string, Route[]] => [route.group, [route]]),
+      ...Map.groupBy(single, ({ group }) => group),
+    ];
+    const split = choices.map(([group, all]) => {
       const place = all[0]?.place ?? rest.place;
       return {
         names: joinNames(all.map(({ names: own }) => own)),
@@ -420,6 +442,47 @@ class Reader {
       };
     });
     return [...addressRules, ...routes(names === null ? split : [], rest, tree.name, condition)];
+  }
+
+  /** `#`, `-` and their kin are one attribute in version 40: the longest name has it alone. Others add them up. */
+  #reportFlags({ addresses, freed }: Tree): void {
+    const flags: readonly Flag[] = [
+      ...[...addresses.values()].filter(({ rule }) => /^[#-]/.test(rule)),
+      ...freed.map((each) => ({ ...each, rule: "nameserver -" })),
+    ];
+    const byName = indexOf(flags);
+    const differs = (one: Flag, other: Flag) => one.rule !== other.rule;
+    for (const one of flags) {
+      const met = [...meet(one.names, byName)].filter((other) => differs(one, other));
+      const others = one.names.lists.length > 0 ? [...met, ...flags.filter((other) => differs(one, other)).slice(0, 1)] : met;
+      for (const other of others)
+        for (const { place } of one.names.lists.length > 0 ? [one] : [one, other])
+          this.#findings.add(
+            "changed",
+            place,
+            `\`${other.rule}\` and \`${one.rule}\` lie on one path: in smartdns 40 the longest name has its flag alone, in others and here they add up`,
+          );
+    }
+  }
+
+  /** In version 40 `-` is a flag, which longer names inherit: their own groups do not count. Here the longer name wins. */
+  #reportFreed({ freed, nameservers }: Tree): void {
+    const byName = indexOf(freed);
+    const told = new Set<object>();
+    const tell = (kind: "leak" | "changed", one: Tree["freed"][number], shown: string, group: string) => {
+      if (told.has(one)) return;
+      told.add(one);
+      this.#findings.add(
+        kind,
+        one.place,
+        `smartdns 40 sends every name below to the default group, whatever a longer rule says: here ${shown} goes to \`${group}\``,
+      );
+    };
+    for (const { names, group } of nameservers.values())
+      for (const outer of group === "" ? [] : meet(names, byName)) tell("leak", outer, `\`${names.patterns[0]}\``, group);
+    for (const { names, group } of nameservers.values())
+      for (const one of group === "" ? [] : freed)
+        if (names.lists.length + one.names.lists.length > 0) tell("changed", one, "a name of a set", group);
   }
 
   /** Attributes are inherited one by one, so each is a rule over all of its names; `-` takes names out. */
@@ -459,7 +522,7 @@ class Reader {
   }
 
   #addressHosts(): readonly Host[] {
-    const hosts: Host[] = [];
+    const entries = new Map<string, Pick<Host, "addresses" | "place">>();
     for (const tree of [this.#root, ...this.#trees.values()])
       for (const { names, rule, place } of tree.addresses.values()) {
         if (/^[#-]/.test(rule)) continue;
@@ -468,9 +531,28 @@ class Reader {
           this.#findings.add("blank", place, `\`address …/${rule}\`: only single names have addresses here, and for all clients`);
           continue;
         }
-        const host = { addresses, cname: null, others: "forward", place } as const;
-        hosts.push(...names.patterns.flatMap((pattern) => hostsOf(pattern, host)));
+        for (const pattern of names.patterns) {
+          // A name has one entry, and each family is that of the last line that names it.
+          const of = (family: number) => addresses.filter((address) => isIP(address) === family);
+          const known = entries.get(pattern);
+          const [four, six] = [4, 6].map((family) => {
+            const own = of(family);
+            return own.length > 0 ? own : (known?.addresses.filter((address) => isIP(address) === family) ?? []);
+          }) as [string[], string[]];
+          entries.set(pattern, { addresses: [...four, ...six], place: known?.place ?? place });
+        }
       }
+    // A longer name inherits the family for which it has no address.
+    for (const [pattern, entry] of [...entries].toSorted(([one], [other]) => one.split(".").length - other.split(".").length)) {
+      const [own = "", ...outers] = pathOf(pattern);
+      const outer = [own, ...outers.flatMap((each) => [`*.${each}`, each])].find((each) => each !== pattern && entries.has(each));
+      const families = new Set(entry.addresses.map((address) => isIP(address)));
+      const inherited =
+        outer === undefined ? [] : (entries.get(outer)?.addresses.filter((each) => !families.has(isIP(each))) ?? []);
+      entries.set(pattern, { ...entry, addresses: [...entry.addresses, ...inherited] });
+    }
+    this.#reportMarks(entries);
+    const hosts = [...entries].flatMap(([pattern, entry]) => hostsOf(pattern, { ...entry, cname: null, others: "forward" }));
     // The longer name wins: `-` frees it.
     const free = [...this.#root.addresses.values()].filter(({ rule }) => rule === "-");
     const freed = free.flatMap(({ names, place }) =>
@@ -480,6 +562,29 @@ class Reader {
       }),
     );
     return [...hosts, ...freed];
+  }
+
+  /** `#` and `-` are one attribute, which longer names inherit: what is emptied or freed has no address, wherever both lie on one path. */
+  #reportMarks(entries: ReadonlyMap<string, Pick<Host, "addresses" | "place">>): void {
+    const marks = [...this.#root.addresses.values()].filter(({ rule }) => /^[#-]/.test(rule));
+    const hosts = [...entries].map(([pattern, entry]) => ({ ...entry, names: namesOf([pattern]) }));
+    const tell = ({ addresses, place }: Pick<Host, "addresses" | "place">, rule: string) => {
+      const family = { "4": 4, "6": 6 }[rule.slice(1)];
+      if (family === undefined || addresses.some((address) => isIP(address) === family))
+        this.#findings.add(
+          "changed",
+          place,
+          `\`${rule}\` of a longer or shorter name takes this address away there: here it is given`,
+        );
+    };
+    const [marksByName, hostsByName] = [indexOf(marks), indexOf(hosts)];
+    const ofSet = marks.filter(({ names }) => names.lists.length > 0);
+    for (const host of hosts) {
+      for (const { rule } of [...meet(host.names, marksByName), ...ofSet]) tell(host, rule);
+      if (this.#answers["ipv6"] === "nodata" && host.addresses.some((address) => isIP(address) === 6))
+        this.#findings.add("changed", host.place, "`force-AAAA-SOA` emptied this address too: here the address is given");
+    }
+    for (const { names, rule } of marks) for (const host of meet(names, hostsByName)) tell(host, rule);
   }
 
   #bind(key: string, written: string, flags: Flags, place: Place): void {
@@ -504,6 +609,31 @@ class Reader {
   }
 }
 
+/** A rule of `#` or `-` for names. */
+interface Flag {
+  readonly names: Names;
+  readonly rule: string;
+  readonly place: Place;
+}
+
+/** The name of a pattern, and the names in which it lies, the longest first. */
+function pathOf(pattern: string): readonly string[] {
+  const labels = pattern.replace(/^(full:|\*\.)/, "").split(".");
+  return [...labels.map((_, index) => labels.slice(index).join(".")), "."];
+}
+
+function indexOf<T extends { readonly names: Names }>(all: readonly T[]): ReadonlyMap<string, readonly T[]> {
+  const index = new Map<string, T[]>();
+  for (const one of all)
+    for (const [name = ""] of one.names.patterns.map(pathOf)) index.set(name, [...(index.get(name) ?? []), one]);
+  return index;
+}
+
+/** What stands at the names in which these lie, or at the same. */
+function meet<T>({ patterns }: Names, index: ReadonlyMap<string, readonly T[]>): ReadonlySet<T> {
+  return new Set(patterns.flatMap(pathOf).flatMap((name) => index.get(name) ?? []));
+}
+
 type Flags = ReadonlyMap<string, readonly string[]>;
 
 /** Words, and flags with their values. */
@@ -521,7 +651,7 @@ function flagsOf(written: string): { readonly words: readonly string[]; readonly
 }
 
 function newTree(name: string): Tree {
-  return { name, clients: [], domains: [], inherits: true, nameservers: new Map(), addresses: new Map() };
+  return { name, clients: [], domains: [], inherits: true, nameservers: new Map(), addresses: new Map(), freed: [] };
 }
 
 /** Single patterns, and the lists of a set together: a later line replaces an earlier one for the same. */

@@ -22,6 +22,7 @@ import { queryWire, readReply } from "../../support/message.ts";
 import { DNSMASQ } from "../programs/dnsmasq.ts";
 import { MOSDNS } from "../programs/mosdns.ts";
 import { type Answerer, type Format, GROUPS, type Group, type Kind, type Question, type Setting } from "../programs/program.ts";
+import { SMARTDNS } from "../programs/smartdns.ts";
 
 interface Case {
   readonly format: Format<unknown>;
@@ -32,6 +33,7 @@ interface Case {
 const CASES: Readonly<Record<string, Case>> = {
   mosdns: { format: MOSDNS as Format<unknown>, args: (file) => ["start", "-c", file] },
   dnsmasq: { format: DNSMASQ as Format<unknown>, args: (file) => ["-k", "-C", file, "--user=root", "--pid-file="] },
+  smartdns: { format: SMARTDNS as Format<unknown>, args: (file, folder) => ["-f", "-c", file, "-p", join(folder, "pid")] },
 };
 
 const QUESTIONS = 12;
@@ -67,13 +69,19 @@ try {
     const child = spawn(program, args(join(work, Object.keys(files)[0] ?? ""), work), { stdio: "ignore", cwd: work });
     await untilAnswered(listen.port);
     for (const one of each) {
-      current = one;
-      asked.clear();
-      const got = await ask(one, listen.port);
       const expected = run(one);
       questions++;
-      const isAsked = [...asked].every((group) => expected.asked.has(group));
-      if (isAsked && expected.answers.some((answerer) => shown(answerer, one) === got)) continue;
+      let got = "";
+      let isSame = false;
+      // What differs is asked again: a program may still wait for the answer of a question before.
+      for (let tries = 0; tries < 2 && !isSame; tries++) {
+        current = one;
+        asked.clear();
+        got = await ask(one, listen.port);
+        const isAsked = [...asked].every((group) => expected.asked.has(group));
+        isSame = isAsked && expected.answers.some((answerer) => shown(answerer, one) === got);
+      }
+      if (isSame) continue;
       if (++differences <= SHOWN)
         console.log(
           `${Object.values(files).join("\n")}\n${JSON.stringify(one)}: ${kind} ${got} (${[...asked].join()}), here ${expected.answers.join(" or ")} (${[...expected.asked].join()})\n`,
