@@ -69,17 +69,18 @@ test("every unsupported setting is named at once", async () => {
 
 test("a bug in Fenliu is SERVFAIL for the client, and reported to the operator", async () => {
   const clock = fakeClock();
-  let isBroken = false;
+  let readings = Number.POSITIVE_INFINITY;
   const now = (): number => {
-    if (isBroken) throw new Error("the clock is broken");
+    if (readings-- <= 0) throw new Error("the clock is broken");
     return clock.now();
   };
   const site = await siteWith({ upstreams: { main: honest("page.example A 192.0.2.7") }, clock: { ...clock, now } });
   expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
-  isBroken = true;
+  // When the question arrived is still known.
+  readings = 1;
   expect(await site.ask("page.example", "A", { id: 5 })).toMatchObject({ id: 5, rcode: "SERVFAIL", question: "page.example" });
   expect(site.log.join("")).toContain("a fault in Fenliu itself");
-  isBroken = false;
+  readings = Number.POSITIVE_INFINITY;
   expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
 });
 
