@@ -253,7 +253,7 @@ async function restarts(world: World): Promise<void> {
     }
   });
   let awayMs = 0;
-  await world.fenliu.stop();
+  await world.stopFenliu();
   await world.startFenliu();
   await beside("3 restarts", async () => {
     for (let restart = 0; restart < 3; restart++) {

@@ -179,6 +179,13 @@ access: { rateLimit: { exempt: [private] } }
     }, 60_000);
   }
 
+  /** Ends the process that answers, as a service manager would. @returns the exit code of the one that was started here. */
+  async stopFenliu(): Promise<number | null> {
+    // It writes where the first one wrote, which counts as running until that is closed.
+    if (this.pid !== this.fenliu.child.pid) process.kill(this.pid, "SIGTERM");
+    return await this.fenliu.stop();
+  }
+
   /** Starts the server again, on the ports that it has from now on at each start. */
   async keepPorts(): Promise<void> {
     const { ports } = this.fenliu;
@@ -270,8 +277,7 @@ access: { rateLimit: { exempt: [private] } }
   }
 
   async close(): Promise<void> {
-    if (this.#fenliu !== null && this.pid !== this.#fenliu.child.pid) process.kill(this.pid, "SIGTERM");
-    await this.#fenliu?.stop();
+    if (this.#fenliu !== null) await this.stopFenliu();
     await Promise.all(Object.values(this.upstreams).map((upstream) => upstream.close()));
     rmSync(this.folder, { recursive: true, force: true });
   }
