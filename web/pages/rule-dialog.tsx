@@ -13,6 +13,8 @@ interface RuleDialogProps {
 }
 
 const BLOCK = "block";
+/** Of a rule's name, with room for a number: names of domains are longer. */
+const MAX_NAME = 56;
 
 /** Makes a rule of a query: which names, for whom, and what becomes of them; with the same proof as any other edit. */
 export function RuleDialog({ record, onClose }: RuleDialogProps) {
@@ -93,7 +95,13 @@ function ruleNames({ config }: ConfigView): ReadonlySet<string> {
 /** It stands before the rule that decided, or at the end where that is gone, or nothing decided. */
 function ruleOf({ record, pattern, action, client }: WantedRule, names: ReadonlySet<string>): ConfigEdit {
   const parts = [pattern.replace(/^full:/, ""), ...(client === null ? [] : [client])];
-  const name = freeName(parts.join("-").replace(/[^a-z0-9]+/gi, "-"), names);
+  const name = freeName(
+    parts
+      .join("-")
+      .replace(/[^a-z0-9]+/gi, "-")
+      .slice(-MAX_NAME),
+    names,
+  );
   const rule = {
     name,
     ...(client === null ? {} : { clients: [client] }),

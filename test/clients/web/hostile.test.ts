@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Browser } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { buildAnswer } from "../../../src/dns/answer.ts";
 import { RCODE, TYPE } from "../../../src/dns/types.ts";
@@ -11,7 +11,7 @@ import { type Action, type Asked, type ScriptedServer, scriptedServer } from "..
 import { type FenliuProcess, startFenliu } from "../fenliu.ts";
 import { run } from "../processes.ts";
 import { openBrowser, WatchedPage } from "./browser.ts";
-import { Keyboard } from "./keyboard.ts";
+import { button, Keyboard } from "./keyboard.ts";
 
 const HOSTILE = [
   `"><img src=x onerror=alert(1)>`,
@@ -21,6 +21,10 @@ const HOSTILE = [
   "&lt;b&gt;",
   "</textarea><script>",
 ];
+/** As far as rules may be called so: 63 characters, no control characters. */
+const RULES = [`"><img src=x onerror=alert(1)>\u202e`, "\u202egpj.exe<script>alert(1)</script>\u200b"] as const;
+/** Names of lists are words: their files may be called anything. */
+const LIST_FILE = "ads<img src=x onerror=alert(1)>\u202e.txt";
 const TOKEN = "correct-horse-battery";
 
 let browser: Browser;
@@ -44,9 +48,10 @@ const configuration = (port: number, token: string) => `
 listen: { dns: ["127.0.0.1:0"], http: [], admin: "127.0.0.1:0" }
 admin: { token: ${token} }
 upstreams: { main: { servers: ["127.0.0.1:${port}"] } }
-lists: { ads: { domains: [ads.txt] } }
+lists: { ads: { domains: [${JSON.stringify(LIST_FILE)}] } }
 rules:
-  - { name: ${JSON.stringify(HOSTILE[0])}, domains: ["list:ads"], answer: nodata }
+  - { name: ${JSON.stringify(RULES[0])}, domains: ["list:ads"], answer: nodata }
+  - { name: ${JSON.stringify(RULES[1])}, upstream: main }
 cache: { file: null }
 log: { queries: { store: queries.db } }
 `;
@@ -55,7 +60,7 @@ beforeAll(async () => {
   browser = await openBrowser();
   upstream = await scriptedServer("dns", hostileAnswer);
   folder = mkdtempSync(join(tmpdir(), "fenliu-hostile-"));
-  writeFileSync(join(folder, "ads.txt"), "# <img src=x onerror=alert(1)> \u202egpj\nblocked.example\n# </script>\n");
+  writeFileSync(join(folder, LIST_FILE), "# <img src=x onerror=alert(1)> \u202egpj\nblocked.example\n# </script>\n");
   fenliu = await startFenliu(folder, configuration(upstream.port, TOKEN));
   base = `http://127.0.0.1:${fenliu.ports.admin}`;
   const names = [
@@ -64,7 +69,9 @@ beforeAll(async () => {
     "a\\000b\\010.example",
     `${`${"x".repeat(62)}.`.repeat(3)}${"y".repeat(60)}`,
   ];
-  for (const [name, type] of [...names.map((each) => [each, "TXT"] as const), ["blocked.example", "A"] as const])
+  // Asked so often, the blocked name is a problem, whose words bear the names of rule and file.
+  const blocked = Array.from({ length: 12 }, () => ["blocked.example", "A"] as const);
+  for (const [name, type] of [...blocked, ...names.map((each) => [each, "TXT"] as const)])
     await run("dig", ["+tries=1", "+time=2", "@127.0.0.1", "-p", String(fenliu.ports.dns), name, type]);
   stranger = createServer((_, response) => response.setHeader("content-type", "text/html").end("<!doctype html><p>a stranger"));
   stranger.listen(0, "127.0.0.1");
@@ -94,17 +101,44 @@ function strangerUrl(): string {
   return `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`;
 }
 
+/** No markup, nothing hidden in what is read, in titles and in labels, and nothing beyond the window. */
+async function expectClean(watched: WatchedPage, where: string): Promise<void> {
+  const { page } = watched;
+  expect(await page.locator("body img, body script:not([src]), main b").count(), where).toBe(0);
+  const attributes: string = await page.evaluate(
+    "[...document.body.querySelectorAll('[title], [aria-label]')].map((each) => each.title + each.getAttribute('aria-label')).join(' ')",
+  );
+  expect(`${await page.locator("body").textContent()} ${attributes}`, where).not.toMatch(/(?![\t\n])[\p{Cc}\p{Cf}]/u);
+  expect(await watched.overflow(), where).toBeLessThanOrEqual(0);
+}
+
+/** Makes a rule of the query that is open, applies it and takes it back; each step is looked at. */
+async function ruleMadeAndUndone(page: Page, clean: (where: string) => Promise<void>): Promise<void> {
+  await button(page, "Make a rule").click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("What becomes of it").selectOption("block");
+  await dialog.locator(".diff .added").first().waitFor();
+  await expect.poll(() => dialog.getByRole("button", { name: "Apply" }).isEnabled(), { timeout: 40_000 }).toBe(true);
+  await dialog.locator(".proof summary").click();
+  await clean("a preview");
+  await dialog.getByRole("button", { name: "Apply" }).click();
+  await dialog.getByText(/now NOERROR/).waitFor();
+  await clean("an edit that is applied");
+  await dialog.getByRole("button", { name: "Undo" }).click();
+  await dialog.getByText("Undone.").waitFor();
+  await clean("an edit that is undone");
+  await dialog.getByRole("link", { name: "History" }).click();
+  await page.locator(".diff .removed, .diff .added").first().waitFor();
+  await clean("the history");
+}
+
 describe("what strangers write", () => {
   test("in names, TXT records, rules and lists is text on every page: no markup, nothing hidden, nothing that runs, no report of the policy", async () => {
     const watched = await signedIn();
     const { page } = watched;
     await page.locator(".list a.row").nth(4).waitFor();
     const rows = await page.locator(".list a.row").count();
-    const clean = async (where: string) => {
-      expect(await page.locator("main img, main script, main b").count(), where).toBe(0);
-      expect(await page.locator("main").textContent(), where).not.toMatch(/(?![\t\n])[\p{Cc}\p{Cf}]/u);
-      expect(await watched.overflow(), where).toBeLessThanOrEqual(0);
-    };
+    const clean = (where: string) => expectClean(watched, where);
     await clean("rows");
     for (let row = 0; row < rows; row++) {
       await page.locator(".list a.row").nth(row).click();
@@ -124,6 +158,46 @@ describe("what strangers write", () => {
     watched.expectNoFault();
     await watched.close();
   });
+});
+
+test("what is done about them is shown as text, too: problems, previews, edits that are undone, versions compared, pauses, gaps of the log", async () => {
+  const watched = await signedIn("/problems");
+  const { page } = watched;
+  const clean = (where: string) => expectClean(watched, where);
+  await page.locator("a.row", { hasText: "blocked.example" }).click();
+  await page.locator(".problem-view fieldset").waitFor();
+  await clean("a problem");
+  await page.getByLabel(/^Except/).check();
+  await page.locator(".diff .added").first().waitFor();
+  await clean("a fix");
+  await page.getByRole("link", { name: "Compare before and after" }).click();
+  await page.locator(".in-words p").first().waitFor();
+  await clean("before and after");
+  await button(page, "Change the whole file instead").click();
+  await clean("the draft");
+  await page.evaluate(
+    `fetch("/api/v1/pause", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ rules: [${JSON.stringify(RULES[0])}], client: "127.0.0.1", minutes: 5 }) })`,
+  );
+  await page.locator(".pause").waitFor();
+  await clean("a pause");
+  await page.goto("/");
+  await page.locator(".health-item", { hasText: "paused" }).waitFor();
+  await clean("health");
+  await page.locator(".pause").click();
+  await page.locator(".pause").waitFor({ state: "detached" });
+  await page.goto("/queries?type=TXT");
+  // Of 255 bytes, which is more than the name of a rule may have.
+  await page.locator(".list a.row", { hasText: "xxxxx" }).first().click();
+  await page.locator(".journey").waitFor();
+  await ruleMadeAndUndone(page, clean);
+  await page.goto("/queries?type=TXT");
+  await page.locator(".list a.row", { hasText: "img" }).first().click();
+  await button(page, "Make a rule").click();
+  // No rule can have such a name for its domain.
+  await page.locator(".proof li.bad").first().waitFor();
+  await clean("a preview that is refused");
+  watched.expectNoFault();
+  await watched.close();
 });
 
 describe("a page of another port of the same host", () => {
