@@ -13,6 +13,7 @@ import { typeFilter } from "../../src/rules/decider.ts";
 import { openPolicy } from "../../src/server/policy.ts";
 import { directory } from "../support/files.ts";
 import { runs } from "../support/properties.ts";
+import { ADGUARDHOME } from "./programs/adguardhome.ts";
 import { DNSMASQ } from "./programs/dnsmasq.ts";
 import { MOSDNS, type Program, type Rule } from "./programs/mosdns.ts";
 import {
@@ -174,6 +175,7 @@ test.each([
   { format: MOSDNS as Format<unknown>, count: 1600 },
   { format: DNSMASQ as Format<unknown>, count: 600 },
   { format: SMARTDNS as Format<unknown>, count: 600 },
+  { format: ADGUARDHOME as Format<unknown>, count: 600 },
 ])(
   "what is imported of a random configuration of $format.kind asks whom the program asks, or the report names the line",
   {

@@ -672,3 +672,15 @@ test("of a set and a line of smartdns for one name the set counts, and `nameserv
   const closed = await runImport("smartdns.conf", { ...files, "smartdns.conf": freed });
   expect(closed.told("leak")).toMatch(/^5: smartdns 40 sends every name below to the default group/);
 });
+
+test("an exception of AdGuard Home with `$important` pierces `$important`, another does not", async () => {
+  const rules = ["||ads.example^$important", "@@||my.ads.example^$important", "@@||other.ads.example^"];
+  const outcome = await runImport("AdGuardHome.yaml", {
+    "AdGuardHome.yaml": `dns:\n  upstream_dns: [223.5.5.5]\nuser_rules: ${JSON.stringify(rules)}\nfiltering: { protection_enabled: true, filtering_enabled: true }\n`,
+  });
+  expect(await decide(outcome, ["my.ads.example", "other.ads.example", "ads.example"])).toEqual([
+    "upstream",
+    "addresses",
+    "addresses",
+  ]);
+});

@@ -329,8 +329,10 @@ class Reader {
     const outcome: Outcome = answered(answer, place);
     const block = (condition: RuleCondition, label: string): ModelRule => decide(condition, outcome, user.place ?? place, label);
     const rules = [
-      // `$important` holds whatever is allowed.
-      ...(user.important.length === 0 ? [] : [block(forNames(namesOf(user.important)), "blocked-always")]),
+      // `$important` holds whatever is allowed, but for what is allowed by `$important`.
+      ...(user.important.length === 0
+        ? []
+        : [block(forNames(namesOf(user.important), namesOf(user.importantAllowed)), "blocked-always")]),
       ...user.rules,
       ...(names.patterns.length + lists.length === 0 ? [] : [block(forNames(names, except), "blocked")]),
       ...this.#blockedHosts(),

@@ -23,6 +23,8 @@ interface UserRules {
   readonly allowed: readonly string[];
   /** Blocked whatever is allowed. */
   readonly important: readonly string[];
+  /** Exceptions of `important` too. */
+  readonly importantAllowed: readonly string[];
   /** Those for some clients or types, and those with an answer of their own. */
   readonly rules: readonly ModelRule[];
   readonly hosts: readonly Host[];
@@ -39,7 +41,7 @@ interface UserRulesOptions {
 }
 
 export function readUserRules(lines: readonly SourceLine[], { answer, idsOf, findings }: UserRulesOptions): UserRules {
-  const lists = { blocked: [] as string[], allowed: [] as string[], important: [] as string[] };
+  const lists = { blocked: [] as string[], allowed: [] as string[], important: [] as string[], importantAllowed: [] as string[] };
   const rules: ModelRule[] = [];
   const conditional: { readonly condition: RuleCondition; readonly place: Place }[] = [];
   const hosts: Host[] = [];
@@ -77,8 +79,10 @@ export function readUserRules(lines: readonly SourceLine[], { answer, idsOf, fin
     const read = readModifiers(modifiers, patterns, idsOf);
     if (read === null) leave(`the modifier \`$${modifiers.join(",")}\` has no equal`);
     else if (isAllowed && modifiers.some((modifier) => modifier !== "important")) leave("an exception under a condition");
-    else if (isAllowed) lists.allowed.push(...patterns);
-    else if (read.rewrite !== null) {
+    else if (isAllowed) {
+      lists.allowed.push(...patterns);
+      if (modifiers.includes("important")) lists.importantAllowed.push(...patterns);
+    } else if (read.rewrite !== null) {
       const made = rewritten(read.rewrite, patterns, place);
       if (made === null) leave(`\`${read.rewrite}\` is no answer that can be given here`);
       else if ("hosts" in made) hosts.push(...made.hosts);

@@ -19,6 +19,7 @@ import { RCODE, typeName } from "../../../src/dns/types.ts";
 import { freePort } from "../../clients/processes.ts";
 import { responseWire, zone } from "../../dns/zone.ts";
 import { queryWire, readReply } from "../../support/message.ts";
+import { ADGUARDHOME } from "../programs/adguardhome.ts";
 import { DNSMASQ } from "../programs/dnsmasq.ts";
 import { MOSDNS } from "../programs/mosdns.ts";
 import { type Answerer, type Format, GROUPS, type Group, type Kind, type Question, type Setting } from "../programs/program.ts";
@@ -33,6 +34,10 @@ interface Case {
 const CASES: Readonly<Record<string, Case>> = {
   mosdns: { format: MOSDNS as Format<unknown>, args: (file) => ["start", "-c", file] },
   dnsmasq: { format: DNSMASQ as Format<unknown>, args: (file) => ["-k", "-C", file, "--user=root", "--pid-file="] },
+  adguardhome: {
+    format: ADGUARDHOME as Format<unknown>,
+    args: (file, folder) => ["-c", file, "-w", folder, "--no-check-update"],
+  },
   smartdns: { format: SMARTDNS as Format<unknown>, args: (file, folder) => ["-f", "-c", file, "-p", join(folder, "pid")] },
 };
 
