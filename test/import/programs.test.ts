@@ -14,6 +14,7 @@ import { openPolicy } from "../../src/server/policy.ts";
 import { directory } from "../support/files.ts";
 import { runs } from "../support/properties.ts";
 import { ADGUARDHOME } from "./programs/adguardhome.ts";
+import { CHINADNS_NG } from "./programs/chinadns-ng.ts";
 import { DNSMASQ } from "./programs/dnsmasq.ts";
 import { MOSDNS, type Program, type Rule } from "./programs/mosdns.ts";
 import {
@@ -176,6 +177,7 @@ test.each([
   { format: DNSMASQ as Format<unknown>, count: 600 },
   { format: SMARTDNS as Format<unknown>, count: 600 },
   { format: ADGUARDHOME as Format<unknown>, count: 600 },
+  { format: CHINADNS_NG as Format<unknown>, count: 600 },
 ])(
   "what is imported of a random configuration of $format.kind asks whom the program asks, or the report names the line",
   {

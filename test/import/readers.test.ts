@@ -684,3 +684,11 @@ test("an exception of AdGuard Home with `$important` pierces `$important`, anoth
     "addresses",
   ]);
 });
+
+test("`no-ipv6` of chinadns-ng for a tag holds for names of no list too, where the tag is their default", async () => {
+  const outcome = await runImport("chinadns-ng.conf", {
+    "chinadns-ng.conf": "china-dns 223.5.5.5\ntrust-dns 8.8.8.8\nchnlist-file chn.txt\ndefault-tag gfw\nno-ipv6 tag:gfw\n",
+    "chn.txt": "home.example\n",
+  });
+  expect(await decide(outcome, ["w.example AAAA", "w.example A", "home.example AAAA"])).toEqual(["nodata", "trust", "china"]);
+});

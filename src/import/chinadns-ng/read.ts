@@ -184,7 +184,15 @@ class Reader {
       const inner = ["gfw", "chn"].filter((tag) => isFirst(tag) && !tags.includes(`tag:${tag}`) && !tags.includes(tag));
       const before = [...this.#groupLists(), ...inner.flatMap((tag) => this.#lists(tag))];
       const condition = tags.length === 0 ? ANYTHING : forNames(namesIn(lists), namesIn(before));
-      return [modify(condition, { ipv6: "nodata" }, place)];
+      // So has one of no list, where it is the tag of those.
+      const { value: rest = "none" } = this.#value("default-tag") ?? {};
+      const unlisted = namesIn([...this.#groupLists(), ...this.#lists("gfw"), ...this.#lists("chn")]);
+      const isOfRest = tags.some((tag) => tag.replace(/^tag:/, "") === rest);
+      const conditions = [
+        ...(tags.length > 0 && lists.length === 0 ? [] : [condition]),
+        ...(isOfRest ? [{ ...ANYTHING, except: unlisted }] : []),
+      ];
+      return conditions.map((each) => modify(each, { ipv6: "nodata" }, place));
     });
   }
 

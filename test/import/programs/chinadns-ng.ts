@@ -1,0 +1,103 @@
+import fc from "fast-check";
+import { answerOf, domainsOf, type Format, type Group, HOME, type Question, questionOf, type Ran, Rows } from "./program.ts";
+
+/** chinadns-ng: groups come first, the last one declared before the others, then one list and the other; names of neither are asked of both sides. */
+
+const FILES = ["a.txt", "b.txt", "c.txt", "d.txt"] as const;
+type File = (typeof FILES)[number];
+/** Names of these are in several files, and below names of others. */
+const LISTS: Readonly<Record<File, readonly string[]>> = {
+  "a.txt": ["example.com", "one.net"],
+  "b.txt": ["a.example.com", "two.net"],
+  "c.txt": ["example.com", "three.net"],
+  "d.txt": ["one.net", "b.a.example.com"],
+};
+const NAMES = ["example.com", "x.a.example.com", "b.a.example.com", "one.net", "y.two.net", "three.net", "w.org"];
+
+interface Program {
+  readonly gfw: readonly File[];
+  readonly chn: readonly File[];
+  readonly isChnFirst: boolean;
+  readonly groups: readonly { readonly files: readonly File[]; readonly target: Group | "null" }[];
+  readonly defaultTag: "chn" | "gfw" | "none" | null;
+  readonly noIpv6: "" | "tag:gfw" | "tag:chn" | null;
+  readonly isTextEmpty: boolean;
+}
+
+const files = fc.subarray([...FILES], { maxLength: 2 });
+
+const program: fc.Arbitrary<Program> = fc.record({
+  gfw: files,
+  chn: files,
+  isChnFirst: fc.boolean(),
+  groups: fc.array(
+    fc.record({
+      files: fc.subarray([...FILES], { minLength: 1, maxLength: 1 }),
+      target: fc.constantFrom<Group | "null">("third", "far", "null"),
+    }),
+    { maxLength: 2 },
+  ),
+  defaultTag: fc.constantFrom("chn", "gfw", "none", null, null),
+  noIpv6: fc.constantFrom("", "tag:gfw", "tag:chn", null, null),
+  isTextEmpty: fc.boolean(),
+});
+
+type Tag = number | "gfw" | "chn" | "none";
+
+export const CHINADNS_NG: Format<Program> = {
+  kind: "chinadns-ng",
+  program,
+  question: questionOf(NAMES, ["A", "AAAA", "TXT"], ["home", "foreign", "empty"]),
+  make: (written, { servers, listen }) => {
+    const { gfw, chn, isChnFirst, groups, defaultTag, noIpv6, isTextEmpty } = written;
+    const rows = new Rows();
+    const shown = (group: Group) => `${servers[group].address}#${servers[group].port}`;
+    rows.add(`bind-addr ${listen.address}\nbind-port ${listen.port}`);
+    rows.add(`china-dns ${shown("near")}\ntrust-dns ${shown("far")}`);
+    const lines = new Map<string, number>();
+    const add = (key: string, text: string) => lines.set(key, rows.add(text));
+    if (gfw.length > 0) add("gfw", `gfwlist-file ${gfw.join(",")}`);
+    if (chn.length > 0) add("chn", `chnlist-file ${chn.join(",")}`);
+    if (isChnFirst) rows.add("chnlist-first");
+    if (defaultTag !== null) rows.add(`default-tag ${defaultTag}`);
+    if (noIpv6 !== null) add("no-ipv6", `no-ipv6 ${noIpv6}`);
+    if (isTextEmpty) add("filter-qtype", "filter-qtype 16");
+    const sets = add("ipset", "ipset-name4 chnroute").get("ipset") ?? 0;
+    for (const [index, { files: of, target }] of groups.entries()) {
+      rows.add(`group ${target === "null" ? "null" : `g${index}`}`);
+      add(`${index}`, `group-dnl ${of.join(",")}`);
+      if (target !== "null") rows.add(`group-upstream ${shown(target)}`);
+    }
+    const holds = (of: readonly File[], name: string) =>
+      of.some((file) => domainsOf(name).some((domain) => LISTS[file].includes(domain)));
+    const tagOf = (name: string): Tag => {
+      const group = groups.findLastIndex(({ files: of }) => holds(of, name));
+      if (group >= 0) return group;
+      const order = isChnFirst ? (["chn", "gfw"] as const) : (["gfw", "chn"] as const);
+      return order.find((tag) => holds(tag === "gfw" ? gfw : chn, name)) ?? defaultTag ?? "none";
+    };
+    const run = (question: Question): Ran => {
+      const { name, type, answers } = question;
+      const tag = tagOf(name);
+      const passed = new Set([sets, ...[`${tag}`, "no-ipv6", "filter-qtype"].flatMap((key) => lines.get(key) ?? [])]);
+      const empty: Ran = { answers: ["!nodata"], asked: new Set(), lines: passed };
+      const of = (group: Group): Ran => ({ answers: [answerOf(group, question)], asked: new Set([group]), lines: passed });
+      if (type === "TXT" && isTextEmpty) return empty;
+      if (typeof tag === "number") {
+        const target = groups[tag]?.target ?? "null";
+        const isEmpty = target === "null" || (type === "AAAA" && noIpv6 === "");
+        return isEmpty ? empty : of(target);
+      }
+      if (type === "AAAA" && (noIpv6 === "" || noIpv6 === `tag:${tag}`)) return empty;
+      if (tag !== "none") return of(tag === "chn" ? "near" : "far");
+      // Of other types the first reply counts.
+      const either: Group[] = type === "TXT" ? ["near", "far"] : answers.near === "home" ? ["near"] : ["far"];
+      return { answers: either, asked: new Set<Group>(["near", "far"]), lines: passed };
+    };
+    const texts = Object.entries(LISTS).map(([file, names]) => [file, `${names.join("\n")}\n`]);
+    return {
+      files: { "chinadns-ng.conf": rows.text, ...Object.fromEntries(texts), "chnroute.txt": `${HOME.join("\n")}\n` },
+      run,
+    };
+  },
+};
