@@ -122,15 +122,18 @@ async function searches(): Promise<void> {
   console.log(`${rows} rows`);
   const fenliu = await started(path);
   const period = `from=${fromMs}&to=${toMs}`;
-  const shows: readonly (readonly [what: string, query: string, selector: string])[] = [
+  const pattern = `${period}&name=${encodeURIComponent("/^zz[0-9]{9}q/")}`;
+  const shows: readonly (readonly [what: string, query: string, selector: string, haste?: "hasty"])[] = [
     ["first page, no filter", period, ".list a.row"],
-    ["first page, one client", `${period}&client=10.0.0.7`, ".list a.row, .list .empty:not(.loading)"],
-    ["first page, failures", `${period}&rcode=SERVFAIL`, ".list a.row, .list .empty:not(.loading)"],
-    ["a pattern that fits nothing", `${period}&name=${encodeURIComponent("/^zz[0-9]{9}q/")}`, ".list .empty:not(.loading)"],
+    ["first page, one client", `${period}&client=192.168.88.12`, ".list a.row, .list .empty:not(.loading)"],
+    ["first page, names that do not exist", `${period}&rcode=NXDOMAIN`, ".list a.row, .list .empty:not(.loading)"],
+    ["a pattern that fits nothing", pattern, ".list .empty:not(.loading)"],
     ["an answer that nobody got", `${period}&answer=198.51.100.99`, ".list .empty:not(.loading)"],
+    ["the same pattern, right after another search", pattern, ".list .empty:not(.loading)", "hasty"],
   ];
   const page = await openPage(browser, fenliu);
-  for (const [what, query, selector] of shows) {
+  for (const [what, query, selector, haste] of shows) {
+    const isHasty = haste === "hasty";
     const times: number[] = [];
     let said = "";
     for (let visit = 0; visit < 5; visit++) {
@@ -152,6 +155,11 @@ async function searches(): Promise<void> {
           link.remove();
         })`),
       );
+      // The thread that found the rows counts them over time now, and what there is without the filter: the next search would wait for that, too.
+      if (!isHasty) {
+        await page.locator(".queries-list .bars svg").waitFor();
+        await page.evaluate("fetch('/api/v1/queries?limit=1').then((response) => response.text())");
+      }
       // Nothing is said while more rows come by themselves.
       said = (await page.locator(".list > p").allTextContents()).join(" ");
     }
