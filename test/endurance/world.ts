@@ -50,11 +50,13 @@ export function allocatorSettings(): Readonly<Record<string, string>> {
 const CLOCK = `
 import { readFileSync, writeFileSync } from "node:fs";
 import { monitorEventLoopDelay } from "node:perf_hooks";
+import { isMainThread } from "node:worker_threads";
 const now = Date.now.bind(Date);
 let shiftMs = 0;
 setInterval(() => { try { shiftMs = Number(readFileSync(process.env.CLOCK_SHIFT, "utf8")); } catch {} }, 50).unref();
 Date.now = () => now() + shiftMs;
-if (process.env.LAG !== undefined) {
+// Each thread runs this, and wakes a thousand times a second for it.
+if (isMainThread && process.env.LAG !== undefined) {
   const lag = monitorEventLoopDelay({ resolution: 1 });
   lag.enable();
   let workedMs = 0;
