@@ -16,6 +16,7 @@ import { runs } from "../support/properties.ts";
 import { ADGUARDHOME } from "./programs/adguardhome.ts";
 import { CHINADNS_NG } from "./programs/chinadns-ng.ts";
 import { DNSMASQ } from "./programs/dnsmasq.ts";
+import { MIHOMO } from "./programs/mihomo.ts";
 import { MOSDNS, type Program, type Rule } from "./programs/mosdns.ts";
 import {
   type Answerer,
@@ -178,6 +179,7 @@ test.each([
   { format: SMARTDNS as Format<unknown>, count: 600 },
   { format: ADGUARDHOME as Format<unknown>, count: 600 },
   { format: CHINADNS_NG as Format<unknown>, count: 600 },
+  { format: MIHOMO as Format<unknown>, count: 600 },
 ])(
   "what is imported of a random configuration of $format.kind asks whom the program asks, or the report names the line",
   {

@@ -692,3 +692,12 @@ test("`no-ipv6` of chinadns-ng for a tag holds for names of no list too, where t
   });
   expect(await decide(outcome, ["w.example AAAA", "w.example A", "home.example AAAA"])).toEqual(["nodata", "trust", "china"]);
 });
+
+test("the name of `+.x` beats a star in a policy of mihomo", async () => {
+  const outcome = await runImport("config.yaml", {
+    "config.yaml": `dns:\n  ipv6: true\n  nameserver: [223.5.5.5]\n  nameserver-policy:\n    "*.a.example.com": 192.0.2.1\n    "+.b.a.example.com": 192.0.2.3\n`,
+  });
+  const [star, literal, below] = await decide(outcome, ["c.a.example.com", "b.a.example.com", "x.b.a.example.com"]);
+  expect(literal).toBe(below);
+  expect(star).not.toBe(literal);
+});

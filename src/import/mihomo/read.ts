@@ -224,9 +224,13 @@ class Reader {
       const group = (wanted: (pattern: string) => boolean) => run.filter(({ pattern }) => wanted(pattern));
       const alone = ({ pattern, outcome, place }: (typeof run)[number]): ModelRule =>
         decide(forNames(namesOf([pattern])), outcome, place);
+      const stars = group((pattern) => pattern.startsWith("regexp:"));
+      // `+.x` is x too, which beats a star.
+      const literal = stars.length === 0 ? [] : group((pattern) => !/^(full:|regexp:|\*\.)/.test(pattern));
       rules.push(
         ...group((pattern) => pattern.startsWith("full:")).map(alone),
-        ...group((pattern) => pattern.startsWith("regexp:")).map(alone),
+        ...literal.map(({ pattern, ...entry }) => alone({ pattern: `full:${pattern}`, ...entry })),
+        ...stars.map(alone),
       );
       const suffixes = group((pattern) => !/^(full|regexp):/.test(pattern));
       const choices = suffixes.map(({ pattern, ...choice }) => ({ ...choice, names: namesOf([pattern]) }));
