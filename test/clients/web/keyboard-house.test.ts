@@ -234,8 +234,11 @@ const CONFIGURATION: readonly Action[] = [
     await page.locator("details[open] li").waitFor();
     const restore = button(page, en.config.restore).first();
     await keyboard.enter(restore);
+    // What would change stands above the buttons: before it has come, they are elsewhere.
+    await page.locator(".versions .diff").waitFor();
     await keyboard.enter(button(page, en.parts.cancel));
     await keyboard.enter(restore);
+    await page.locator(".versions .diff").waitFor();
     await keyboard.enter(button(page, en.config.restoreThis));
     await page.getByText(en.config.restored).waitFor();
     expect(site.demo.text()).toBe(text);

@@ -94,8 +94,10 @@ export class Keyboard {
   }
 
   async #expectVisible(): Promise<void> {
-    const focus: Focus | null = await this.page.evaluate(FOCUS);
-    expect(focus, "the focus shows").toMatchObject({ hasRing: true, isCovered: false });
+    // What comes meanwhile moves what has the focus, and the browser moves with it.
+    await expect
+      .poll((): Promise<Focus | null> => this.page.evaluate(FOCUS), { message: "the focus shows" })
+      .toMatchObject({ hasRing: true, isCovered: false });
   }
 }
 
