@@ -79,6 +79,10 @@ const MARGIN_MS = 15 * 60_000;
 const REPEAT_MARGIN_MS = 5 * 60_000;
 
 const TICK_MS = 5_000;
+
+/** An entry that is asked for so shortly before its end is renewed at once, not at the next tick: the router may count a second less than we do. */
+const ENDING_MS = 2 * TICK_MS;
+
 const UPTIME_MS = 60_000;
 const VERIFY_MS = 600_000;
 
@@ -160,11 +164,11 @@ export class AddressListFeeder {
       const address = addressText(bytes);
       for (const list of lists) {
         const entry = this.#note(list, address, answer, { nowMs, timeoutMs });
-        if (this.#firsts.has(entry)) missing.push(entry);
+        if (entry.endsMs <= nowMs && this.#firsts.has(entry)) missing.push(entry);
       }
     }
+    if (this.#firsts.size > 0) this.#run();
     if (missing.length === 0) return null;
-    this.#run();
     if (untilMs === null || this.#problem !== null) return null;
     const waitMs = Math.min(this.#options.holdMs, untilMs - nowMs);
     return waitMs <= 0 ? null : this.#hold(missing, waitMs);
@@ -221,7 +225,7 @@ export class AddressListFeeder {
         known.seenMs = nowMs;
         known.timeoutMs = timeoutMs;
       }
-      if (known.endsMs <= nowMs) this.#queueFirst(known);
+      if (known.endsMs <= nowMs + ENDING_MS) this.#queueFirst(known);
       return known;
     }
     const entry = {
@@ -355,7 +359,7 @@ export class AddressListFeeder {
     return null;
   }
 
-  async #add(entry: Entry): Promise<void> {
+  async #add(entry: Entry, mayTryAgain = true): Promise<void> {
     const { list, address, name, timeoutMs } = entry;
     const body = { list, address: writtenAddress(address), timeout: timeoutText(timeoutMs), comment: this.#owner + name };
     try {
@@ -364,24 +368,30 @@ export class AddressListFeeder {
       this.#confirm(entry, textIn(reply, "ret"), timeoutMs);
     } catch (error) {
       if (!(error instanceof RouterRefusal) || error.isOutage) throw error;
-      if (/already have such entry/.test(error.message)) await this.#adopt(entry);
+      if (/already have such entry/.test(error.message)) await this.#adopt(entry, mayTryAgain);
       else this.#fail(entry, error.message);
     }
   }
 
-  /** The list has the address already: our own entry is renewed, and that of somebody else is left as it is. */
-  async #adopt(entry: Entry): Promise<void> {
+  /**
+   * The list has the address already: our own entry is renewed, and that of somebody else is left as it is. One that has gone since then, by its end or
+   * by a restart, is added.
+   */
+  async #adopt(entry: Entry, mayTryAgain: boolean): Promise<void> {
     const query = [`list=${entry.list}`, `address=${writtenAddress(entry.address)}`];
     const [row] = await this.#print(menuOf(entry.address), query);
-    if (row === undefined) return this.#fail(entry, "the router says that it has the entry, and does not show it");
-    if (row.comment.startsWith(this.#owner)) {
-      entry.id = row.id;
-      if (!(await this.#extend([entry]))) this.#fail(entry, "the router does not renew the entry");
+    if (row !== undefined && !row.comment.startsWith(this.#owner)) {
+      this.#counts.present++;
+      // Tried again when it ends; an entry without an end, when ours would have been renewed.
+      this.#confirm(entry, null, row.timeoutMs ?? entry.timeoutMs);
       return;
     }
-    this.#counts.present++;
-    // Tried again when it ends; an entry without an end, when ours would have been renewed.
-    this.#confirm(entry, null, row.timeoutMs ?? entry.timeoutMs);
+    if (row !== undefined) {
+      entry.id = row.id;
+      if (await this.#extend([entry])) return;
+    }
+    if (mayTryAgain) await this.#add(entry, false);
+    else this.#fail(entry, "the router says that it has the entry, and neither shows nor renews it");
   }
 
   #fail(entry: Entry, reason: string): void {
@@ -460,7 +470,16 @@ export class AddressListFeeder {
     this.#verified++;
     // At first each is looked at once.
     this.#verifyDueMs = this.#verified < lists.length ? 0 : clock.now() + VERIFY_MS;
-    if (turn !== undefined) await this.#verify(turn.list, turn.menu);
+    try {
+      if (turn !== undefined) await this.#verify(turn.list, turn.menu);
+    } catch (error) {
+      if (error instanceof RouterRefusal && error.isOutage) {
+        // The list keeps its turn: it is looked at when the router is back.
+        this.#verified--;
+        this.#verifyDueMs = 0;
+      }
+      throw error;
+    }
   }
 
   async #verify(list: string, menu: string): Promise<void> {

@@ -89,6 +89,8 @@ routeros: { url: 'https://192.168.1.1', user: fenliu, passwordFile: '${import.me
           } else if (each.kind === "wait") await clock.advance(each.ms);
           else if (each.kind === "era") era++;
           else if (each.kind === "restart") {
+            // No router starts more quickly.
+            await clock.advance(10_000);
             router.reboot();
             inStepFromMs = Math.max(inStepFromMs, clock.now() + 2 * MINUTE_MS);
           } else if (each.kind === "remove") {

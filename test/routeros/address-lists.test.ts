@@ -307,6 +307,55 @@ describe("over time", () => {
     expect(list()).toEqual(["203.0.113.7"]);
   });
 
+  test("an entry that goes between the router's refusal of another one and the look at it is added", async () => {
+    const { clock, ask, list, router } = await settledScene();
+    router.add(IPV4, { list: "WORLD", address: "203.0.113.7", timeout: "1h", comment: "another's" });
+    void ask(["203.0.113.7"], { waits: false, ttlSeconds: 3600 });
+    // The router has refused the entry, and is asked what it has instead.
+    await clock.advance(CALL_MS + 1);
+    router.reboot();
+    await clock.advance(2 * CALL_MS);
+    expect(list()).toEqual(["203.0.113.7"]);
+  });
+
+  test("an entry that a restart takes between the look at it and its renewal is added", async () => {
+    const { clock, ask, list, router, open, closed, feeder } = await settledScene();
+    void ask(["203.0.113.7"], { waits: false, ttlSeconds: 3600 });
+    await clock.advance(1000);
+    await closed(feeder);
+    const next = open();
+    void ask(["203.0.113.7"], { waits: false, ttlSeconds: 3600, by: next });
+    // Refused, looked at, and now it is renewed.
+    await clock.advance(2 * CALL_MS + 1);
+    router.reboot();
+    await clock.advance(2 * CALL_MS);
+    expect(list()).toEqual(["203.0.113.7"]);
+  });
+
+  test("an address that is given again seconds before its entry ends keeps its place in the list", async () => {
+    const { clock, ask, list } = await settledScene();
+    void ask(["203.0.113.7"], { waits: false, ttlSeconds: 300 });
+    await clock.advance(20 * 60_000 - 2000);
+    expect(list()).toEqual(["203.0.113.7"]);
+    expect(ask(["203.0.113.7"], { ttlSeconds: 3600 })).toBeNull();
+    await clock.advance(3000);
+    expect(list()).toEqual(["203.0.113.7"]);
+  });
+
+  test("a list whose turn to be looked at comes while the router is away is looked at when it is back", async () => {
+    const { clock, ask, list, router, state } = await settledScene();
+    void ask(["203.0.113.7"], { waits: false, ttlSeconds: 7200 });
+    // One of the two families' lists is looked at every ten minutes, this one next.
+    await clock.advance(9 * 60_000);
+    expect(list()).toEqual(["203.0.113.7"]);
+    router.remove(IPV4, [router.rows(IPV4)[0]?.[".id"] ?? ""]);
+    state.isGone = true;
+    await clock.advance(4 * 60_000);
+    state.isGone = false;
+    await clock.advance(2 * 60_000);
+    expect(list()).toEqual(["203.0.113.7"]);
+  });
+
   test("50,000 names leave 5,000 entries and at most 2,000 in the queue", async () => {
     const { clock, ask, feeder } = await settledScene();
     for (let index = 0; index < 50_000; index++) {
