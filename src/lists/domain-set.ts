@@ -126,6 +126,11 @@ export class DomainSet {
     return this.#texts.size > 0 || this.#parts.rules?.hasTexts === true;
   }
 
+  /** Whether one of the patterns is that of single labels. */
+  get takesSingleLabels(): boolean {
+    return this.#parts.texts.some(({ kind }) => kind === "single");
+  }
+
   /** Whether a match may depend on the client or the type. */
   get hasRules(): boolean {
     return this.#parts.rules !== null;

@@ -218,7 +218,11 @@ export class DomainFilter {
 
   /** Whether a pattern that holds the name lies at or below the zone, which also holds the name. */
   opens(name: Name, zone: SpecialZone, asked: Asked | null): boolean {
-    return this.wanted.some((set) => liesWithin(set.match(name, true, asked), zone));
+    return this.wanted.some((set) => {
+      const match = set.match(name, true, asked);
+      // Another pattern of the set may fit better than that of single labels, and lie above the zone.
+      return match !== null && (liesWithin(match, zone) || (zone.single && set.takesSingleLabels));
+    });
   }
 }
 

@@ -90,6 +90,14 @@ describe("which rule decides", () => {
     for (const zone of ["lan", "localhost", "test"]) expect(gist(decide(`${zone} TXT`))).toBe("special>nodata");
   });
 
+  test.each([
+    [".", "single:"],
+    ["keyword:a", "single:"],
+  ])("`%s` beside `single:` lets names of one label out as well", (other, single) => {
+    const { decide } = site({ rules: [rule("router", "router", { domains: [other, single] })] });
+    expect(decide("nas A")).toMatchObject({ kind: "forward", group: "router" });
+  });
+
   test("`!` before a client or a type excepts it; exceptions alone mean all others", () => {
     const { decide } = site({
       rules: [
