@@ -256,14 +256,19 @@ function failureReason(outcome: AttemptOutcome): string | null {
 /** Address questions in a row without a reply that make a member unhealthy. Any line loses one or two. */
 export const SILENCES_UNTIL_UNHEALTHY = 3;
 
-/** How often unhealthy members are probed: every `leastMs` while no member of the group is healthy, else ever less often, down to every `mostMs`. */
-export const PROBE_DELAY = { leastMs: 1000, mostMs: 30_000 } as const;
+/**
+ * How often unhealthy members are probed: every `leastMs` while no member of the group is healthy, else ever less often, down to every `silentMs`, so that one
+ * that is back is soon known to be. One that answers probes and then falls silent to clients each time is left alone for ever longer, up to `relapsedMs`.
+ */
+export const PROBE_DELAY = { leastMs: 1000, silentMs: 5000, relapsedMs: 30_000 } as const;
 
 /** Whether a member is reliable. Only whether it replies counts, never what it replies. */
 class Health {
   /** How long to wait before the next probe while another member of the group is healthy. */
   probeDelayMs: number = PROBE_DELAY.leastMs;
   healthy = true;
+  /** How long the first probe of the next illness waits. */
+  #leastDelayMs: number = PROBE_DELAY.leastMs;
   readonly #onChange: (healthy: boolean) => void;
   #silences = 0;
 
@@ -277,7 +282,8 @@ class Health {
    */
   noteReply(to: "client" | "probe"): void {
     this.#silences = 0;
-    if (to === "client") this.probeDelayMs = PROBE_DELAY.leastMs;
+    this.#leastDelayMs = to === "client" ? PROBE_DELAY.leastMs : Math.min(2 * this.#leastDelayMs, PROBE_DELAY.relapsedMs);
+    this.probeDelayMs = this.#leastDelayMs;
     this.#set(true);
   }
 
@@ -292,9 +298,9 @@ class Health {
     this.#set(false);
   }
 
-  /** Records a probe. The next one waits twice as long. */
+  /** Records a probe. The next one waits twice as long, as far as silence lengthens the delay. */
   noteProbe(): void {
-    this.probeDelayMs = Math.min(2 * this.probeDelayMs, PROBE_DELAY.mostMs);
+    this.probeDelayMs = Math.max(this.probeDelayMs, Math.min(2 * this.probeDelayMs, PROBE_DELAY.silentMs));
   }
 
   #set(healthy: boolean): void {
