@@ -39,7 +39,8 @@ test("the writer thread may end at any moment: every record is stored once", asy
   );
 });
 
-test("a writer thread that hangs is given up, and its successor stores the pending records once", async () => {
+/** A log with one batch stored, whose writer thread was given up at the second one, because another process holds the store: until `goOn`. */
+async function givenUp() {
   const { log, append, clock, events, path } = await opened();
   append(records(BATCH));
   await log.get(1);
@@ -52,8 +53,13 @@ test("a writer thread that hangs is given up, and its successor stores the pendi
   await clock.advance(5000);
   await clock.advance(60_000);
   expect(await events.next()).toMatchObject({ kind: "failing", reason: expect.stringContaining("took too long") });
+  return { log, append, clock, events, goOn: () => holder.exec("COMMIT") };
+}
+
+test("a writer thread that hangs is given up, and its successor stores the pending records once", async () => {
+  const { log, append, clock, events, goOn } = await givenUp();
   expect(log.status()).toMatchObject({ stored: BATCH, waiting: BATCH, dropped: 0 });
-  holder.exec("COMMIT");
+  goOn();
   await clock.advance(1000);
   expect(await events.next()).toMatchObject({ kind: "well", dropped: 0 });
   append(records(BATCH, 2 * BATCH));
@@ -66,17 +72,8 @@ test("a writer thread that hangs is given up, and its successor stores the pendi
 });
 
 test("a writer thread that was given up for want of processor time has a successor with twice the time", async () => {
-  const { log, append, clock, events, path } = await opened();
-  append(records(BATCH));
-  await log.get(1);
-  const holder = new DatabaseSync(path, { timeout: 10_000 });
-  onTestFinished(() => holder.close());
-  holder.exec("BEGIN IMMEDIATE");
-  append(records(BATCH, BATCH));
-  await clock.advance(5000);
-  await clock.advance(60_000);
-  expect(await events.next()).toMatchObject({ kind: "failing", reason: expect.stringContaining("took too long") });
-  holder.exec("COMMIT");
+  const { log, clock, events, goOn } = await givenUp();
+  goOn();
   // The successor begins to open the store, which it cannot have done before the clock goes on.
   await clock.advance(1000);
   await clock.advance(100_000);
