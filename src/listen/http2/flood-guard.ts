@@ -1,4 +1,3 @@
-import type { Clock } from "../../lib/clock.ts";
 import { TokenBucket } from "../../lib/token-bucket.ts";
 import type { ListenServices } from "../types.ts";
 import { ERROR, insist } from "./frames.ts";
@@ -9,9 +8,11 @@ const RESETS_PER_SECOND = 500;
 /** In the long run, besides `ListenLimits.http2IdleFrames`. */
 const IDLE_FRAMES = { perSecond: 100, perRequest: 10 };
 
-/** Counts faults of a client that no single frame shows. */
+/**
+ * Counts faults of a client that no single frame shows, by when its frames were read: by when they have their turn, a flood would count as slow because
+ * it keeps itself waiting.
+ */
 export class FloodGuard {
-  readonly #clock: Clock;
   readonly #resets: TokenBucket;
   readonly #idleFrames: TokenBucket;
   readonly #maxRecent: number;
@@ -19,20 +20,20 @@ export class FloodGuard {
   readonly #recentlyReset = new Set<number>();
 
   constructor({ clock, limits }: Pick<ListenServices, "clock" | "limits">) {
-    this.#clock = clock;
-    this.#resets = new TokenBucket({ burst: limits.http2Resets, perSecond: RESETS_PER_SECOND }, clock.now());
-    this.#idleFrames = new TokenBucket({ burst: limits.http2IdleFrames, perSecond: IDLE_FRAMES.perSecond }, clock.now());
+    const nowMs = clock.now();
+    this.#resets = new TokenBucket({ burst: limits.http2Resets, perSecond: RESETS_PER_SECOND }, nowMs);
+    this.#idleFrames = new TokenBucket({ burst: limits.http2IdleFrames, perSecond: IDLE_FRAMES.perSecond }, nowMs);
     this.#maxRecent = 2 * limits.outstandingPerConnection;
   }
 
   /** The client reset a stream, or made us reset it. @throws ConnectionError when that is a flood. */
-  countReset(): void {
-    insist(this.#resets.take(this.#clock.now()), ERROR.ENHANCE_YOUR_CALM, "a flood of resets");
+  countReset(arrivedMs: number): void {
+    insist(this.#resets.take(arrivedMs), ERROR.ENHANCE_YOUR_CALM, "a flood of resets");
   }
 
   /** A frame came that is no part of a request. @throws ConnectionError when that is a flood. */
-  countIdleFrame(): void {
-    insist(this.#idleFrames.take(this.#clock.now()), ERROR.ENHANCE_YOUR_CALM, "a flood of frames without requests");
+  countIdleFrame(arrivedMs: number): void {
+    insist(this.#idleFrames.take(arrivedMs), ERROR.ENHANCE_YOUR_CALM, "a flood of frames without requests");
   }
 
   noteRequest(): void {

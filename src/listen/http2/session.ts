@@ -225,6 +225,11 @@ export class Http2Session {
     }
   }
 
+  /** When the frame was read whole that was taken last. */
+  get #arrivedMs(): number {
+    return this.#turns.arrivedMs(this.#reader.unreadBytes);
+  }
+
   #receive(frame: Frame): void {
     const isSettings = frame.type === FRAME.SETTINGS && (frame.flags & FRAME_FLAG.ACK) === 0;
     insist(this.#hasSettings || isSettings, ERROR.PROTOCOL_ERROR, "no SETTINGS at the beginning (§3.4)");
@@ -259,13 +264,13 @@ export class Http2Session {
         throw new ConnectionError(ERROR.PROTOCOL_ERROR, "a client that pushes");
       default:
         // Priorities and, by §5.5, frames of unknown types are ignored.
-        this.#guard.countIdleFrame();
+        this.#guard.countIdleFrame(this.#arrivedMs);
         return;
     }
   }
 
   #receivePing({ flags, payload }: Frame): void {
-    this.#guard.countIdleFrame();
+    this.#guard.countIdleFrame(this.#arrivedMs);
     if ((flags & FRAME_FLAG.ACK) === 0) this.#output.write(pingAck(payload));
     else if (this.#draining !== null) this.#finishNow();
   }
@@ -299,7 +304,7 @@ export class Http2Session {
     const isWhole = !hasEnded || (head?.contentLength ?? 0) === 0;
     const isMalformed = fields !== null && (head === null || !isWhole);
     if (isMalformed || this.#streams.size >= this.#limits.outstandingPerConnection) {
-      this.#guard.countReset();
+      this.#guard.countReset(this.#arrivedMs);
       this.#output.write(resetFrame(streamId, isMalformed ? ERROR.PROTOCOL_ERROR : ERROR.REFUSED_STREAM));
       this.#guard.noteReset(streamId);
       return;
@@ -308,7 +313,7 @@ export class Http2Session {
       id: streamId,
       head,
       begunMs: this.#clock.now(),
-      arrivedMs: this.#turns.arrivedMs(this.#reader.unreadBytes),
+      arrivedMs: this.#arrivedMs,
       body: hasEnded ? null : new BodyReader(),
       hasEnded,
       isClosed: false,
@@ -345,7 +350,7 @@ export class Http2Session {
       return;
     }
     stream.receiveWindow -= payload.length;
-    if (content.length === 0 && (flags & FRAME_FLAG.END_STREAM) === 0) this.#guard.countIdleFrame();
+    if (content.length === 0 && (flags & FRAME_FLAG.END_STREAM) === 0) this.#guard.countIdleFrame(this.#arrivedMs);
     if (stream.hasEnded) {
       this.#punish(stream, ERROR.STREAM_CLOSED);
       return;
@@ -366,20 +371,20 @@ export class Http2Session {
       return;
     }
     stream.hasEnded = true;
-    stream.arrivedMs = this.#turns.arrivedMs(this.#reader.unreadBytes);
+    stream.arrivedMs = this.#arrivedMs;
     stream.body?.end();
   }
 
   #receiveReset({ streamId }: Frame): void {
     const stream = this.#streamOf(streamId);
     // The number of open streams bounds how fast a client can give up requests that it has waited for.
-    if (stream === null || this.#clock.now() - stream.begunMs < PATIENCE_MS) this.#guard.countReset();
+    if (stream === null || this.#arrivedMs - stream.arrivedMs < PATIENCE_MS) this.#guard.countReset(this.#arrivedMs);
     if (stream !== null) this.#remove(stream);
   }
 
   #receiveSettings({ flags, payload }: Frame): void {
     this.#hasSettings = true;
-    this.#guard.countIdleFrame();
+    this.#guard.countIdleFrame(this.#arrivedMs);
     if ((flags & FRAME_FLAG.ACK) !== 0) {
       insist(payload.length === 0, ERROR.FRAME_SIZE_ERROR);
       return;
@@ -398,7 +403,7 @@ export class Http2Session {
   }
 
   #receiveWindowUpdate({ streamId, payload }: Frame): void {
-    this.#guard.countIdleFrame();
+    this.#guard.countIdleFrame(this.#arrivedMs);
     const bytes = uint31(payload, 0);
     if (streamId === 0) {
       insist(bytes > 0, ERROR.PROTOCOL_ERROR);
@@ -453,7 +458,7 @@ export class Http2Session {
 
   /** Resets a stream because of a fault of the client. */
   #punish(stream: Http2Stream, code: ErrorCode): void {
-    this.#guard.countReset();
+    this.#guard.countReset(this.#arrivedMs);
     this.reset(stream, code);
   }
 

@@ -1,6 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { Clock } from "../../../src/lib/clock.ts";
 import { FRAME, FRAME_FLAG, SETTING } from "../../../src/listen/http2/frames.ts";
+import { fakeClock } from "../../support/fake-clock.ts";
 import { runs } from "../../support/properties.ts";
 import {
   connectHttp2Raw,
@@ -20,6 +22,12 @@ import { openSite, portOf } from "../support/site.ts";
 const { DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION } = FRAME;
 const { END_STREAM, END_HEADERS, PADDED, ACK } = FRAME_FLAG;
 const ALL = END_HEADERS | END_STREAM;
+
+/** Whatever is done takes some milliseconds. */
+function slowClock(): Clock {
+  let nowMs = 0;
+  return { ...fakeClock(), now: () => nowMs++ };
+}
 
 describe("a connection ends, with the code that RFC 9113 names, when a client sends", () => {
   test.each<[what: string, code: string, frames: readonly Uint8Array[]]>([
@@ -85,6 +93,20 @@ describe("a connection ends, with the code that RFC 9113 names, when a client se
     client.send(...frames);
     expect(await client.errorOf("connection")).toBe(code);
     await client.raw.ended;
+    client.raw.socket.end();
+    await expect.poll(() => site.counters.connections).toBe(0);
+  });
+
+  test("a flood of resets: ENHANCE_YOUR_CALM, however slowly its frames have their turns", async () => {
+    const { site, client } = await openedHttp2([], { clock: slowClock() });
+    const frames = Array.from({ length: 1500 }, (_, index) => [
+      // GET, http, the path "/" (RFC 7541 appendix A).
+      frameOf(HEADERS, ALL, 2 * index + 1, Uint8Array.of(0x82, 0x86, 0x84)),
+      frameOf(RST_STREAM, 0, 2 * index + 1, uint32(8)),
+    ]);
+    // A second fault, which would be the first one if the flood were none.
+    client.send(...frames.flat(), frameOf(DATA, 0, 0, Uint8Array.of(1)));
+    expect(await client.errorOf("connection")).toBe("ENHANCE_YOUR_CALM");
     client.raw.socket.end();
     await expect.poll(() => site.counters.connections).toBe(0);
   });
