@@ -35,6 +35,8 @@ export class Http2Transport implements HttpsTransport {
   #isRetired = false;
   /** No exchange is taken until something comes after all. */
   #isStalled = false;
+  /** All streams that the server allows were without an answer for a while, although the line is alive. */
+  #isMute = false;
   #pingLimitMs: number;
   #hasEnded = false;
 
@@ -60,7 +62,14 @@ export class Http2Transport implements HttpsTransport {
   }
 
   get hasRoom(): boolean {
-    return !this.#isRetired && !this.#isStalled && !this.#session.closed && !this.#session.destroyed;
+    if (this.#isRetired || this.#isStalled || this.#session.closed || this.#session.destroyed) return false;
+    // What is sent to a full session waits there until one of its streams ends: for a moment, or as long as a mute server keeps others waiting.
+    return !this.#isMute || this.#exchanges.size < this.#maxStreams;
+  }
+
+  /** How many streams the server allows at a time. */
+  get #maxStreams(): number {
+    return this.#session.remoteSettings.maxConcurrentStreams ?? Number.POSITIVE_INFINITY;
   }
 
   send(exchange: HttpsExchange): void {
@@ -94,6 +103,7 @@ export class Http2Transport implements HttpsTransport {
     // Every end of a stream comes to the handler of `close`, which reads the error code there.
     stream.on("error", ignore);
     stream.on("response", (headers) => {
+      this.#isMute = false;
       this.#noteReceived();
       contentLength = headers["content-length"];
       const fault = responseFault(label, {
@@ -163,9 +173,18 @@ export class Http2Transport implements HttpsTransport {
       timer.cancel();
       if (error !== null) return this.#session.destroy();
       this.#noteReceived();
+      this.#noteMute();
       this.#settleIfIdle();
     });
     if (!isSent) this.#session.destroy();
+  }
+
+  /** Sends what has found no stream over another connection: one client's questions for names that hang must not keep the others waiting. */
+  #noteMute(): void {
+    const maxStreams = this.#maxStreams;
+    if (this.#exchanges.size < maxStreams) return;
+    this.#isMute = true;
+    for (const exchange of [...this.#exchanges].slice(maxStreams)) if (!exchange.wasResent) this.#resend(exchange);
   }
 
   /** Takes no more exchanges, and sends those that wait over another connection. Their answers still count here, if the session ever worked. */

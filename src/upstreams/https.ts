@@ -14,10 +14,16 @@ import { type ExchangeOptions, type ServerContext, type Upstream, UpstreamError 
 
 const DEFAULT_PORT = 443;
 
+/**
+ * Another one is opened where none has room: each ends with what it carries, or all its streams are without an answer. All together carry most of what
+ * a member may have.
+ */
+const MAX_TRANSPORTS = 16;
+
 /** RFC 9113 §3.1, RFC 7301 §6. */
 const ALPN = { both: ["h2", "http/1.1"], http1: ["http/1.1"] } as const;
 
-/** A server asked over HTTPS (RFC 8484): on one HTTP/2 session, or on a few HTTP/1.1 connections if the server does not choose HTTP/2. */
+/** A server asked over HTTPS (RFC 8484): on one HTTP/2 session while it answers, or on a few HTTP/1.1 connections if the server does not choose HTTP/2. */
 export class HttpsServer implements Upstream {
   readonly label: string;
   readonly encrypted = true;
@@ -72,11 +78,17 @@ export class HttpsServer implements Upstream {
 
   #send(exchange: HttpsExchange): void {
     const transport = this.#transports.values().find(({ hasRoom }) => hasRoom);
-    if (transport === undefined) {
-      this.#unsent.add(exchange);
-      exchange.carried.join(this, () => this.#unsent.delete(exchange));
-      this.#opening ??= this.#open();
-    } else transport.send(exchange);
+    if (transport !== undefined) {
+      transport.send(exchange);
+      return;
+    }
+    if (this.#opening === null && this.#transports.size >= MAX_TRANSPORTS) {
+      exchange.carried.fail(this, new UpstreamError("barred", this.label, `${MAX_TRANSPORTS} connections are full`));
+      return;
+    }
+    this.#unsent.add(exchange);
+    exchange.carried.join(this, () => this.#unsent.delete(exchange));
+    this.#opening ??= this.#open();
   }
 
   async #open(): Promise<void> {

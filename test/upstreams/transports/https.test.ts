@@ -317,6 +317,25 @@ describe("a session of HTTP/2", () => {
     expect(server.accepted).toBe(1);
   });
 
+  test("all of whose streams stay without an answer is left by further questions, and by those that have found no stream", async () => {
+    const clock = countingClock();
+    const script = (asked: Asked): Action => (asked.name.startsWith("never") ? silence : addresses(asked, "192.0.2.1"));
+    const { upstream, server } = await site(way("h2"), script, { clock, maxStreams: 2 });
+    await upstream.exchange(question, errand());
+    const giveUp = new AbortController();
+    const never = Array.from({ length: 2 }, (_, index) =>
+      upstream.exchange(questionFor(`never${index}.example`), errand(giveUp.signal)).catch(() => undefined),
+    );
+    const waiting = upstream.exchange(question, errand());
+    await until(() => server.asked.length === 3);
+    await clock.advance(1_000);
+    expect(addressTexts(await waiting)).toEqual(["192.0.2.1"]);
+    expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.1"]);
+    expect(server.asked.map(({ connection }) => connection)).toEqual([1, 1, 1, 2, 2]);
+    giveUp.abort();
+    await Promise.all(never);
+  });
+
   test("whose only question was aborted is closed after the idle time", async () => {
     const clock = countingClock();
     const { upstream, server } = await site(
