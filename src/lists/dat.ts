@@ -17,6 +17,13 @@ const DOMAIN = { type: 1, value: 2, attribute: 3 };
 const ATTRIBUTE_KEY = 1;
 const CIDR = { address: 1, prefix: 2 };
 
+/** A longer entry is not read, as no longer line of a text is: an entry is read in one go. */
+const MAX_ENTRY_BYTES = 4096;
+const TOO_LONG = `an entry of more than ${MAX_ENTRY_BYTES} bytes`;
+
+/** No category has a longer code. */
+const MAX_CODE_BYTES = 256;
+
 /**
  * Reads one category of a geosite file. The number of an entry within its category serves as its line.
  * Returns what is wrong with the file or the category, or null.
@@ -31,7 +38,7 @@ export function* readGeosite(
   return yield* eachField(bytes, category, (field) => {
     if (field.number !== CATEGORY.entry) return;
     number++;
-    const reason = readDomain(field.message(), { attributes, number }, sink);
+    const reason = isTooLong(field) ? TOO_LONG : readDomain(field.message(), { attributes, number }, sink);
     if (reason !== null) warnings.add(number, reason);
   });
 }
@@ -79,7 +86,7 @@ export function* readGeoip(
     if (field.number === CATEGORY.reverseMatch) isReversed = field.value !== 0;
     if (field.number !== CATEGORY.entry) return;
     number++;
-    const range = readCidr(field.message());
+    const range = isTooLong(field) ? null : readCidr(field.message());
     if (range === null) warnings.add(number, "not a block of addresses");
     else take(range);
   });
@@ -100,14 +107,19 @@ function readCidr(cidr: ProtobufCursor): AddressRange | null {
   return rangeOfPrefix(plain, plain.length < address.length ? bits - 96 : bits);
 }
 
+function isTooLong({ start, end }: ProtobufCursor): boolean {
+  return end - start > MAX_ENTRY_BYTES;
+}
+
 /** Visits the fields of one category. Returns what is wrong with the file or the category, or null. */
 function* eachField(bytes: Buffer, category: string, visit: (field: ProtobufCursor) => void): Sliced<string | null> {
-  const { code } = parseCategory(category);
+  const wanted = parseCategory(category).code;
   let count = 0;
   try {
-    for (const file = new ProtobufCursor(bytes); file.next(); ) {
-      if (file.number !== 1 || textOf(file.message(), CATEGORY.code).toUpperCase() !== code) continue;
-      for (const field = file.message(); field.next(); ) {
+    for (const found of eachCategory(bytes)) {
+      if (found === undefined) yield;
+      if (found?.code !== wanted) continue;
+      for (const field = found.message; field.next(); ) {
         if (++count % SLICE_ENTRIES === 0) yield;
         visit(field);
       }
@@ -120,19 +132,39 @@ function* eachField(bytes: Buffer, category: string, visit: (field: ProtobufCurs
 }
 
 /** Why a .dat file can have no such category, with the most similar one that it has; null = it has the category, or cannot be read. */
-export function categoryFault(bytes: Buffer, category: string): string | null {
-  const { code } = parseCategory(category);
-  const codes = new Set<string>();
+export function* categoryFault(bytes: Buffer, category: string): Sliced<string | null> {
+  const wanted = parseCategory(category).code;
+  let near: string | null = null;
   try {
-    for (const file = new ProtobufCursor(bytes); file.next(); )
-      if (file.number === 1) codes.add(textOf(file.message(), CATEGORY.code).toUpperCase());
+    for (const found of eachCategory(bytes)) {
+      if (found === undefined) yield;
+      else if (found.code === wanted) return null;
+      else near = closest(wanted, near === null ? [found.code] : [near, found.code]);
+    }
   } catch (error) {
     if (error instanceof MalformedProtobuf) return null;
     throw error;
   }
-  if (codes.has(code)) return null;
-  const near = closest(code, codes);
-  return `it has no category ${code.toLowerCase()}${near === null ? "" : `; did you mean \`${near.toLowerCase()}\`?`}`;
+  return `it has no category ${wanted.toLowerCase()}${near === null ? "" : `; did you mean \`${near.toLowerCase()}\`?`}`;
+}
+
+/** How many categories, or fields before the code of one, are passed over without a pause. */
+const SLICE_CATEGORIES = 32;
+
+/** The categories of a file with their codes in capitals; undefined now and then, for a pause. @throws MalformedProtobuf */
+function* eachCategory(
+  bytes: Buffer,
+): Generator<{ readonly code: string; readonly message: ProtobufCursor } | undefined, void, undefined> {
+  let passed = 0;
+  for (const file = new ProtobufCursor(bytes); file.next(); ) {
+    if (++passed % SLICE_CATEGORIES === 0) yield undefined;
+    if (file.number !== 1) continue;
+    const fields = file.message();
+    while (fields.next() && fields.number !== CATEGORY.code) if (++passed % SLICE_CATEGORIES === 0) yield undefined;
+    const { number, start, end } = fields;
+    if (number !== CATEGORY.code || end - start > MAX_CODE_BYTES) continue;
+    yield { code: bytes.toString("utf8", start, end).toUpperCase(), message: file.message() };
+  }
 }
 
 /** The first field of a message with this number, as text; empty if there is none. */

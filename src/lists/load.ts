@@ -115,17 +115,17 @@ function* buildList({ name, kind }: ListOptions, sources: readonly OpenedSource[
   for (const source of sources) {
     const { file, category, origin } = source;
     const isReadable = file !== NO_FILE && file.problem === null;
-    statuses.push(statusOf(source, isReadable ? yield* builder.read(file.bytes, category, origin) : null));
+    statuses.push(yield* statusOf(source, isReadable ? yield* builder.read(file.bytes, category, origin) : null));
   }
   const { domains, addresses } = yield* builder.build();
   return { status: { name, kind, size: (domains ?? addresses)?.size ?? 0, sources: statuses }, domains, addresses };
 }
 
 /** @param reading null = the source could not be read. */
-function statusOf({ label, category, servedFrom, file }: OpenedSource, reading: SourceReading | null): SourceStatus {
+function* statusOf({ label, category, servedFrom, file }: OpenedSource, reading: SourceReading | null): Sliced<SourceStatus> {
   const { entries, warnings, problem: found } = reading ?? { entries: 0, warnings: new WarningLog(), problem: file.problem };
   const isDat = found !== null && category !== null && recognise(file.bytes).kind === "dat";
-  const mistake = isDat ? categoryFault(file.bytes, category) : null;
+  const mistake = isDat ? yield* categoryFault(file.bytes, category) : null;
   const problem = mistake ?? found;
   return {
     source: label,

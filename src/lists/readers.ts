@@ -7,7 +7,7 @@ import { DomainSetBuilder } from "./domain-set-builder.ts";
 import type { ListOptions } from "./options.ts";
 import { recognise } from "./recognise.ts";
 import { eachLine, findBytes, type Span, spanText } from "./span.ts";
-import { lineReader, readAddressLine, TEXT_FORMATS } from "./text-formats.ts";
+import { decodeBase64, lineReader, readAddressLine, TEXT_FORMATS } from "./text-formats.ts";
 import { type DomainSink, WarningLog } from "./types.ts";
 
 /** What one source gave. */
@@ -73,8 +73,9 @@ export function* readDomains(
     return `a text has no category ${code.toLowerCase()}; the formats are ${TEXT_FORMATS.join(", ")}`;
   const format = named ?? recognised.format;
   const readLine = lineReader(format, attributes);
-  const cancelled = format === "adguard" ? yield* cancelledRules(recognised.text) : null;
-  yield* eachLine(recognised.text, (line, lineNumber) => {
+  const text = recognised.isBase64 ? yield* decodeBase64(bytes) : bytes;
+  const cancelled = format === "adguard" ? yield* cancelledRules(text) : null;
+  yield* eachLine(text, (line, lineNumber) => {
     if (cancelled !== null && isCancelled(spanText(line), cancelled)) return;
     const reason = isTooLong(line) ? TOO_LONG : readLine(line, lineNumber, sink);
     if (reason !== null) warnings.add(lineNumber, reason);
@@ -121,7 +122,7 @@ export function* readAddresses(
   if (recognised.kind === "unusable") return recognised.reason;
   if (recognised.kind === "dat") return category === null ? NO_CATEGORY : yield* readGeoip(bytes, category, { take, warnings });
   if (category !== null) return `a text has no category ${category}`;
-  yield* eachLine(recognised.text, (line, lineNumber) => {
+  yield* eachLine(recognised.isBase64 ? yield* decodeBase64(bytes) : bytes, (line, lineNumber) => {
     const read = isTooLong(line) ? TOO_LONG : readAddressLine(line);
     if (typeof read === "string") warnings.add(lineNumber, read);
     else if (read !== null) take(read);

@@ -1,20 +1,20 @@
 import { addressFromText } from "../dns/address.ts";
-import { runSync } from "../lib/cooperative.ts";
 import { eachLine, spanText } from "./span.ts";
-import { decodeAutoproxy, type TextFormat } from "./text-formats.ts";
+import { isEncodedAutoproxy, type TextFormat } from "./text-formats.ts";
 
 /** The format of a list. */
 type Recognised =
-  /** `text` is decoded if the file was base64. */
-  | { readonly kind: "text"; readonly format: TextFormat; readonly text: Buffer }
+  /** `isBase64` = the text is to be decoded first. */
+  | { readonly kind: "text"; readonly format: TextFormat; readonly isBase64: boolean }
   /** A V2Ray geosite or geoip file. */
   | { readonly kind: "dat" }
   | { readonly kind: "unusable"; readonly reason: string };
 
 /** Bytes at the beginning that tell text from other files. */
 const HEAD_BYTES = 4096;
-/** Bytes at the beginning whose lines vote for the format of a text. */
+/** Bytes at the beginning whose lines vote for the format of a text, and how many lines vote. All of this is done in one go. */
 const VOTING_BYTES = 65_536;
+const VOTING_LINES = 2000;
 
 /** Tells a format by the content of a file: a text by its first line if that line names the format, else by the majority of its lines. */
 export function recognise(bytes: Buffer): Recognised {
@@ -22,21 +22,22 @@ export function recognise(bytes: Buffer): Recognised {
   if (/^\s*<(!|html|head|body|\?xml)/i.test(head.toString("utf8"))) return { kind: "unusable", reason: "a web page" };
   if (isBinary(head))
     return bytes[0] === 0x0a && !isMaxMind(bytes) ? { kind: "dat" } : { kind: "unusable", reason: binaryKind(bytes) };
-  const decoded = decodeAutoproxy(bytes);
-  if (decoded !== null) return { kind: "text", format: "gfwlist", text: decoded };
-  return { kind: "text", format: electFormat(bytes), text: bytes };
+  const isBase64 = isEncodedAutoproxy(bytes);
+  return { kind: "text", format: isBase64 ? "gfwlist" : electFormat(bytes), isBase64 };
 }
 
 function electFormat(text: Buffer): TextFormat {
   const votes = new Map<TextFormat, number>();
   let header: TextFormat | null = null;
-  const lines = eachLine(text.subarray(0, VOTING_BYTES), (line) => {
+  let lines = 0;
+  const voting = eachLine(text.subarray(0, VOTING_BYTES), (line) => {
+    lines++;
     const written = spanText(line);
     if (votes.size === 0) header ??= formatOfHeader(written);
     const format = formatOfLine(written);
     if (format !== null) votes.set(format, (votes.get(format) ?? 0) + 1);
   });
-  runSync(lines);
+  for (const _ of voting) if (lines >= VOTING_LINES) break;
   const [winner] = [...votes].toSorted(([, left], [, right]) => right - left);
   return header ?? winner?.[0] ?? "plain";
 }

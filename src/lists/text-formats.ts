@@ -1,4 +1,5 @@
 import { type AddressRange, addressFromText, rangeFromText } from "../dns/address.ts";
+import type { Sliced } from "../lib/cooperative.ts";
 import { readAdguardLine } from "./adguard.ts";
 import { indexOf, type Span, skip, spanOf, spanText, splitWords, startsWith, stripComment, trim } from "./span.ts";
 import type { DomainLineReader, DomainSink } from "./types.ts";
@@ -126,10 +127,31 @@ const readAutoproxyLine: DomainLineReader = (line, lineNumber, sink) => {
   return isException ? sink.exception("suffix", spanOf(host), lineNumber) : sink.name("suffix", spanOf(host), lineNumber);
 };
 
-/** Decodes an AutoProxy list that is base64 as a whole; null for any other file. Line numbers count within the decoded text. */
-export function decodeAutoproxy(bytes: Buffer): Buffer | null {
+/** Whether the file is an AutoProxy list that is base64 as a whole. */
+export function isEncodedAutoproxy(bytes: Buffer): boolean {
   const head = Buffer.from(bytes.toString("latin1", 0, 64).trimStart().slice(0, 16), "base64").toString("latin1");
-  return /^\[autoproxy/i.test(head) ? Buffer.from(bytes.toString("latin1"), "base64") : null;
+  return /^\[autoproxy/i.test(head);
+}
+
+/** So many bytes are decoded at once: a whole list of 64 MB would hold the thread for a fifth of a second. */
+const DECODED_BYTES = 1 << 15;
+
+/** Decodes base64, with whatever stands between its characters. */
+export function* decodeBase64(bytes: Buffer): Sliced<Buffer> {
+  const decoded = Buffer.allocUnsafe(Math.ceil(bytes.length / 4) * 3);
+  let length = 0;
+  // Four characters are three bytes.
+  let rest = "";
+  for (let position = 0; position < bytes.length; position += DECODED_BYTES) {
+    if (position > 0) yield;
+    const piece = bytes.toString("latin1", position, Math.min(position + DECODED_BYTES, bytes.length));
+    const characters = rest + piece.replace(/[^A-Za-z0-9+/_-]+/g, "");
+    const whole = characters.length - (characters.length % 4);
+    length += decoded.write(characters.slice(0, whole), length, "base64");
+    rest = characters.slice(whole);
+  }
+  length += decoded.write(rest, length, "base64");
+  return decoded.subarray(0, length);
 }
 
 /**

@@ -48,6 +48,13 @@ describe("hostile lists", () => {
     expect(performance.now() - startedMs).toBeLessThan(500);
   });
 
+  test("an entry of a .dat file that is longer than 4,096 bytes is passed over", () => {
+    const entries = [domain(2, "a.test", ...Array.from({ length: 500 }, (_, index) => `attribute${index}`)), domain(2, "b.test")];
+    const reading = read(field(1, Buffer.concat([field(1, "CN"), ...entries])), "cn");
+    expect(reading.warnings).toEqual([{ line: 1, reason: "an entry of more than 4096 bytes" }]);
+    expect(matches(reading, "a.test", "b.test")).toEqual([null, "b.test:2"]);
+  });
+
   test("10,000 lines that are nearly all spaces are read in time linear to their bytes", () => {
     const startedMs = performance.now();
     read(`payload:\n${`- a.test${" ".repeat(4000)}x\n`.repeat(500)}`, "clash");

@@ -2,9 +2,11 @@ import { setImmediate } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { nameFromText, nameText } from "../../src/dns/name.ts";
 import { runCooperatively, runSync, SLICE_BYTES, SLICE_ENTRIES, type Sliced } from "../../src/lib/cooperative.ts";
+import { categoryFault } from "../../src/lists/dat.ts";
 import { DomainSetBuilder } from "../../src/lists/domain-set-builder.ts";
 import { loadLists } from "../../src/lists/load.ts";
 import { readAddresses, readDomains } from "../../src/lists/readers.ts";
+import { decodeBase64 } from "../../src/lists/text-formats.ts";
 import { WarningLog } from "../../src/lists/types.ts";
 import { file } from "../support/files.ts";
 import { siteWith } from "../support/site.ts";
@@ -103,16 +105,50 @@ describe("work in slices", () => {
     expect(builder.count).toBe(1);
   });
 
+  test("is how a list in base64 is decoded, whatever stands between its characters", () => {
+    const list = Buffer.from(`[AutoProxy 0.2.9]\n${lines.map((line) => `||${line}`).join("\n")}\n`);
+    const written = Buffer.from(list.toString("base64").replace(/.{63}/g, "$&\r\n"));
+    const decoding = decodeBase64(written);
+    let slices = 1;
+    let step = decoding.next();
+    for (; step.done !== true; step = decoding.next()) slices++;
+    expect(step.value.equals(list)).toBe(true);
+    expect(slices).toBeGreaterThanOrEqual(written.length / 32_768);
+    const { work, builder } = readingOf(written);
+    expect(slicesOf(work)).toBeGreaterThanOrEqual(slices + list.length / (SLICE_BYTES + 100));
+    expect(builder.count).toBe(COUNT);
+  });
+
+  test("is how a .dat file of many categories is searched for one, and for one with a similar name", () => {
+    const categories = lines.slice(0, 3200).map((line) => field(1, field(1, Buffer.from(line))));
+    // The code of a category may come after its entries.
+    const late = field(1, Buffer.concat([...lines.slice(0, 3200).map(domain), field(1, Buffer.from("LATE"))]));
+    const file = Buffer.concat([...categories, late]);
+    const { work, builder } = readingOf(file, "late");
+    expect(slicesOf(work)).toBeGreaterThanOrEqual(200);
+    expect(builder.count).toBe(3200);
+    expect(slicesOf(readingOf(file, "lade").work)).toBeGreaterThanOrEqual(200);
+    expect(slicesOf(categoryFault(file, "lade"))).toBeGreaterThanOrEqual(200);
+    expect(runSync(categoryFault(file, "lade"))).toContain("did you mean `late`?");
+  });
+
   test("is how long categories of a .dat file are read", () => {
-    const field = (number: number, bytes: Buffer) =>
-      Buffer.concat([Buffer.from([number * 8 + 2, ...varint(bytes.length)]), bytes]);
-    const domain = (name: string) => field(2, Buffer.concat([Buffer.from([8, 2]), field(2, Buffer.from(name))]));
     const site = Buffer.concat([field(1, Buffer.from("CN")), ...lines.slice(0, 3 * SLICE_ENTRIES).map(domain)]);
     const { work, builder } = readingOf(field(1, site), "cn");
     expect(slicesOf(work)).toBe(4);
     expect(builder.count).toBe(3 * SLICE_ENTRIES);
   });
 });
+
+/** A field of bytes of a protobuf message. */
+function field(number: number, bytes: Buffer): Buffer {
+  return Buffer.concat([Buffer.from([number * 8 + 2, ...varint(bytes.length)]), bytes]);
+}
+
+/** An entry of a category: a name and everything below it. */
+function domain(name: string): Buffer {
+  return field(2, Buffer.concat([Buffer.from([8, 2]), field(2, Buffer.from(name))]));
+}
 
 function varint(value: number): number[] {
   return value < 128 ? [value] : [(value & 127) | 128, ...varint(Math.floor(value / 128))];
