@@ -186,7 +186,16 @@ class OpenedListeners {
     const services = this.#services;
     if (udp !== null && listen.dns.length > 0) this.#batched = this.#openBatched(udp);
     for (const endpoint of listen.dns) await this.#openDns(endpoint);
-    this.#batched?.start();
+    const isAlone = services.inherited === null;
+    if (isAlone) void this.#batched?.start();
+    await this.#openStreams({ listen, tls });
+    // The thread takes messages from the process whose place is taken, and which could answer them: it begins when all else is done, and that process
+    // goes on until the thread reads.
+    if (!isAlone && this.problems.length === 0) await this.#batched?.start();
+  }
+
+  async #openStreams({ listen, tls }: Pick<ListenersOptions, "listen" | "tls">): Promise<void> {
+    const services = this.#services;
     const doh = new DohServer(listen.dohPath, services);
     this.#shared.push(doh);
     const serveDoh: ServeConnection = (socket, peer, clientId) => doh.serve(socket, peer, clientId);

@@ -56,6 +56,7 @@ export class BatchedUdp {
   readonly #replies: MessageBatch;
   readonly #watchMs: number;
   readonly #thread: URL;
+  readonly #began = Promise.withResolvers<void>();
   #worker: Worker | null = null;
   #watch: NodeJS.Timeout | null = null;
   #beat = 0;
@@ -106,8 +107,8 @@ export class BatchedUdp {
     return true;
   }
 
-  /** Begins to answer. */
-  start(): void {
+  /** Begins to answer. Resolves when what comes is read: to start a thread takes a while, on a busy machine a long one. */
+  start(): Promise<void> {
     const { clock } = this.#services;
     const workerData: ThreadData = {
       sockets: this.#sockets.map(({ raw }) => raw),
@@ -119,11 +120,15 @@ export class BatchedUdp {
     };
     const worker = new Worker(this.#thread, { workerData, resourceLimits: THREAD_LIMITS });
     this.#worker = worker;
-    worker.on("message", () => this.#called());
+    worker.on("message", () => {
+      this.#began.resolve();
+      this.#called();
+    });
     worker.on("error", (error) => this.#giveUp(`its thread failed: ${errorText(error)}`));
     worker.on("exit", () => this.#giveUp("its thread came to its end"));
     this.#watch = setInterval(() => this.#look(), this.#watchMs);
     this.#watch.unref();
+    return this.#began.promise;
   }
 
   async shareSockets(): Promise<readonly SharedSocket[]> {
@@ -292,6 +297,7 @@ export class BatchedUdp {
     Atomics.store(this.#header, HEADER.stop, 1);
     this.#read();
     this.#fallback = this.#openFallback();
+    void this.#fallback.then(() => this.#began.resolve());
   }
 
   async #openFallback(): Promise<UdpListener[]> {

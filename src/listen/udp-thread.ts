@@ -40,6 +40,9 @@ function run(): void {
   const [only] = sockets;
   const poller = calls.poller(sockets.map(({ fd }) => fd));
   let failures = 0;
+  // From here on what comes is read.
+  Atomics.add(header, HEADER.beat, 1);
+  parentPort?.postMessage(null);
   while (Atomics.load(header, HEADER.stop) === 0) {
     Atomics.add(header, HEADER.beat, 1);
     const beganMs = performance.now();
