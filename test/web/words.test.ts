@@ -75,6 +75,7 @@ describe("numbers and times", () => {
   test("are written as people of each language write them", () => {
     expect([english.count(61_210), chinese.count(61_210)]).toEqual(["61.2k", "6.1万"]);
     expect([english.exact(61_210), english.percent(0.0123)]).toEqual(["61,210", "1.2%"]);
+    expect([english.ofProblem(99), english.ofProblem(100), english.ofProblem(100, 5)]).toEqual(["99", "100+", "95+"]);
     expect([english.moment(time), chinese.moment(time)]).toEqual(["21 Nov, 21:03:11", "11月21日 21:03:11"]);
     expect([english.ago(time, time + 180_000), chinese.ago(time, time + 180_000)]).toEqual(["3 min ago", "3分钟前"]);
     expect([english.ago(time, time + 3_600_000), english.ago(time, time + 12_000)]).toEqual(["21 Nov, 21:03:11", "12 sec ago"]);

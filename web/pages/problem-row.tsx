@@ -27,7 +27,7 @@ export function ProblemRow({ problem, isOpen = false }: { readonly problem: Trou
         {first === undefined ? null : (
           <span>
             <Text value={first.key} />
-            {clientCount > 1 ? ` +${clientCount - 1}` : ""}
+            {clientCount > 1 ? ` +${format.value.ofProblem(clientCount, 1)}` : ""}
           </span>
         )}
         {queries === 0 ? null : <span>{say.queries(format.value.count(queries))}</span>}
@@ -46,7 +46,7 @@ export function ProblemTitle({ problem: { suffix, names, nameCount, why, queries
   if (queries === 0) return <Sentence said={why} />;
   const [only] = names;
   if (nameCount === 1 && only !== undefined) return <Text value={only.key} mono max={40} />;
-  const count = words().problems.names(format.value.exact(nameCount));
+  const count = words().problems.names(format.value.ofProblem(nameCount));
   if (suffix === "") return <strong>{count}</strong>;
   return (
     <>

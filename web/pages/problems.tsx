@@ -153,7 +153,7 @@ function ProblemView({ problem, onChange }: { readonly problem: Trouble; readonl
                   </li>
                 ))}
               </ul>
-              {nameCount > 5 ? <span class="soft">{say.moreNames(format.value.exact(nameCount - 5))}</span> : null}
+              {nameCount > 5 ? <span class="soft">{say.moreNames(format.value.ofProblem(nameCount, 5))}</span> : null}
             </dd>
           </div>
         )}

@@ -1,3 +1,6 @@
+/** The server counts the names and clients of a problem up to here. */
+const PROBLEM_COUNTS = 100;
+
 /** Numbers and times as people write them. Made once a language; every text of a time also says the day where that is not today. */
 
 export interface Format {
@@ -5,6 +8,8 @@ export interface Format {
   readonly count: (value: number) => string;
   /** 61,210 */
   readonly exact: (value: number) => string;
+  /** How many names or clients of a problem there are beside those that are shown. */
+  readonly ofProblem: (all: number, shown?: number) => string;
   /** @param share from 0 to 1. */
   readonly percent: (share: number) => string;
   /** 12.4 ms; from a second on 1.2 s. */
@@ -50,6 +55,7 @@ export function formatFor(locale: string): Format {
     // "61.2K" looks like a temperature.
     count: (value) => compact.format(value).replace("K", "k"),
     exact: (value) => plain.format(value),
+    ofProblem: (all, shown = 0) => `${plain.format(all - shown)}${all < PROBLEM_COUNTS ? "" : "+"}`,
     percent: (share) => percent.format(share),
     ms: millisecondsText,
     bytes: bytesText,
