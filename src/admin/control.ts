@@ -114,8 +114,11 @@ export interface Control {
 
 /** Records leave the source as JSON text, made by the threads of the log. A record that `get` returns is whole: it has its trace. */
 export interface QuerySource {
-  /** @throws ControlError `unavailable` if the store cannot be read, `slow` if the search takes too long. */
-  search(request: PageRequest): Promise<Page<RecordText>>;
+  /**
+   * @param signal aborts when nobody waits for the page any more: it then ends as it is.
+   * @throws ControlError `unavailable` if the store cannot be read, `slow` if the search takes too long.
+   */
+  search(request: PageRequest, signal?: AbortSignal): Promise<Page<RecordText>>;
   get(id: number): Promise<QueryRecord | null>;
   /** All matching records, newest first, as texts of several records each. The signal ends the reading early. */
   read(filter: QueryFilter, format: ExportFormat, signal: AbortSignal): AsyncIterable<string>;
@@ -127,8 +130,8 @@ export interface QuerySource {
    */
   follow(filter: QueryFilter, listener: LiveListener, perSecond?: number): () => void;
   summary(request: Omit<SummaryRequest, "sideOf">): Promise<Summary>;
-  /** How many records fit, step by step. */
-  volume(request: VolumeRequest): Promise<Volume>;
+  /** How many records fit, step by step. @param signal as for a search. */
+  volume(request: VolumeRequest, signal?: AbortSignal): Promise<Volume>;
   status(): LogStatus;
 }
 

@@ -21,7 +21,7 @@ interface QuerySourceParts {
 /** The queries of the past from the store, and those to come from the feed. */
 export function querySourceOf({ queryLog, recorder, policyOf, sideOf }: QuerySourceParts): QuerySource {
   return {
-    search: (request) => withLog(queryLog().search(request)),
+    search: (request, signal) => withLog(queryLog().search(request, signal)),
     get: async (id) => {
       const found = await withLog(queryLog().get(id));
       return found === null ? null : withTrace(found, policyOf);
@@ -29,7 +29,7 @@ export function querySourceOf({ queryLog, recorder, policyOf, sideOf }: QuerySou
     read: (filter, format, signal) => readExplained(queryLog().read(filter, format, signal)),
     follow: (filter, listener, perSecond) => recorder.feed.followers.add(filter, listener, perSecond),
     summary: (request) => withLog(queryLog().summary({ ...request, sideOf: sideOf() })),
-    volume: (request) => withLog(queryLog().volume(request)),
+    volume: (request, signal) => withLog(queryLog().volume(request, signal)),
     // The recorder also drops a query when the feed has no room for its entry.
     status() {
       const status = queryLog().status();

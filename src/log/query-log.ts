@@ -71,12 +71,13 @@ export class QueryLog {
   /**
    * Finds what was written to the feed before as well, unless storing that takes long. Without an end it ends now: what was recorded while the clock was
    * ahead would stand before all that came since.
+   * @param signal aborts when nobody waits for the page any more.
    * @throws ReadError, as all that read do.
    */
-  async search({ filter, ...request }: PageRequest): Promise<Page<RecordText>> {
+  async search({ filter, ...request }: PageRequest, signal?: AbortSignal): Promise<Page<RecordText>> {
     const reader = await this.#upToDate();
     const toMs = filter.toMs ?? Math.ceil(this.#clock.wallMs()) + MAX_AHEAD_MS;
-    return reader.search({ ...request, filter: { ...filter, toMs } });
+    return reader.search({ ...request, filter: { ...filter, toMs } }, signal);
   }
 
   async get(id: number): Promise<FoundRecord | null> {
@@ -92,8 +93,9 @@ export class QueryLog {
     return (await this.#upToDate()).summary(request);
   }
 
-  async volume(request: VolumeRequest): Promise<Volume> {
-    return (await this.#upToDate()).volume(request);
+  /** @param signal as for a search. */
+  async volume(request: VolumeRequest, signal?: AbortSignal): Promise<Volume> {
+    return (await this.#upToDate()).volume(request, signal);
   }
 
   /** What goes wrong again and again, as far as it is stored; none where nothing is. */

@@ -2,24 +2,32 @@ import { accessSync, constants } from "node:fs";
 import { dirname } from "node:path";
 import { workerData } from "node:worker_threads";
 import { serveThread } from "../lib/worker.ts";
-import { type Database, faultOf, fileIdentity, openForReading, openUnchanging, primaryCode, StoreError } from "./database.ts";
+import {
+  type Database,
+  type Fault,
+  faultOf,
+  fileIdentity,
+  openForReading,
+  openUnchanging,
+  primaryCode,
+  StoreError,
+} from "./database.ts";
 import { exportText } from "./export.ts";
 import { encodeRecord } from "./followers.ts";
 import { recordedVersions } from "./maintenance.ts";
-import type { Read, ReaderCalls, Reading } from "./reader.ts";
-import { CursorError, countVolume, getRecord, readBatches, searchRecords } from "./search.ts";
+import type { Export, Read, ReaderCalls, ReaderData, Slice } from "./reader.ts";
+import { CursorError, countVolume, getRecord, readBatches, type SearchBudget, searchRecords } from "./search.ts";
 import { summarize } from "./summary.ts";
 
 /** How long a lock is waited for: in WAL mode only while a database is recovered or closed. */
 const BUSY_TIMEOUT_MS = 1000;
 
-/** How long is searched for one page, counted for a volume, and read for one batch; what was found by then is given. People see a page within three seconds. */
-const BUDGET_MS = { page: 2500, volume: 3000, batch: 500 } as const;
+/** Readings under way: of all calls that may wait, and some exports that rest. The one that has rested longest is forgotten for a further one. */
+const MAX_READINGS = 40;
 
-/** Readings under way. The one that has rested longest is forgotten for a further one. */
-const MAX_READINGS = 8;
-
-const path = String(workerData);
+// The door makes it.
+const { path, slice } = workerData as ReaderData;
+const budget: SearchBudget = { nowMs: () => performance.now(), ...slice };
 
 /** SQLITE_CANTOPEN */
 const CANNOT_OPEN = 14;
@@ -33,54 +41,68 @@ interface Connection {
 }
 
 let connection: Connection | null = null;
-/** Texts of records, of each reading that is under way. */
-const readings = new Map<number, Iterator<string>>();
+/** What goes on with the next call of each reading that is under way. */
+const readings = new Map<number, Iterator<unknown>>();
 
 serveThread<ReaderCalls>({
-  search: (request) =>
+  search: ({ reading, begin }) =>
     read((database) => {
-      const { records, cursor } = searchRecords(database, request, budgetOf(BUDGET_MS.page));
-      return { records: records.map(encodeRecord), cursor };
+      const { value, isLast } = nextSlice(reading, begin === null ? null : searchRecords(database, begin, budget));
+      return { value: { ...value, records: value.records.map(encodeRecord) }, isLast };
     }),
+  volume: ({ reading, begin }) =>
+    read((database) => nextSlice(reading, begin === null ? null : countVolume(database, begin, budget))),
+  export: ({ reading, begin }) => read((database) => nextSlice(reading, begin === null ? null : textsOf(database, begin))),
   get: (id) => read((database) => getRecord(database, id)),
-  next: ({ reading, begin }) =>
-    read((database) => {
-      const iterator = begin === null ? readings.get(reading) : textsOf(database, begin);
-      if (iterator === undefined) throw new StoreError("other", "the reading was broken off");
-      readings.delete(reading);
-      const { done, value } = iterator.next();
-      if (done === true) return null;
-      for (const oldest of readings.keys()) if (readings.size >= MAX_READINGS) readings.delete(oldest);
-      readings.set(reading, iterator);
-      return value;
-    }),
   end: (reading) => {
     readings.delete(reading);
     return null;
   },
   summary: (request) => read((database) => summarize(database, request)),
-  volume: (request) => read((database) => countVolume(database, request, budgetOf(BUDGET_MS.volume))),
   versions: () => read(recordedVersions),
 });
 
-function* textsOf(database: Database, { filter, format }: Reading): Generator<string> {
-  for (const records of readBatches(database, filter, budgetOf(BUDGET_MS.batch))) yield exportText(format, records);
+/** @param begun a reading that begins; null = it is under way. */
+function nextSlice<T>(reading: number, begun: Iterator<T, T> | null): Slice<T> {
+  // The calls of a reading are all of one kind.
+  const iterator = begun ?? (readings.get(reading) as Iterator<T, T> | undefined);
+  if (iterator === undefined) throw new BrokenOff();
+  readings.delete(reading);
+  const { done, value } = iterator.next();
+  if (done === true) return { value, isLast: true };
+  for (const oldest of readings.keys()) if (readings.size >= MAX_READINGS) readings.delete(oldest);
+  readings.set(reading, iterator);
+  return { value, isLast: false };
+}
+
+/** A reading does not go on with another connection. */
+class BrokenOff extends StoreError {
+  constructor() {
+    super("other", "the reading was broken off");
+  }
+}
+
+function* textsOf(database: Database, { filter, format }: Export): Generator<string, string> {
+  for (const records of readBatches(database, filter, budget)) yield exportText(format, records);
+  return "";
 }
 
 function read<T>(work: (database: Database) => T): Read<T> {
+  let damage: Fault;
   try {
     return { kind: "value", value: work(connected()) };
   } catch (error) {
     if (error instanceof CursorError) return { kind: "invalid", reason: error.message };
-    const fault = faultOf(error);
-    if (fault.kind !== "damaged") return { kind: "fault", fault };
+    damage = faultOf(error);
+    if (damage.kind !== "damaged") return { kind: "fault", fault: damage };
   }
   // What looks like damage may be a file that was replaced while this connection was open.
+  const before = connection?.identity;
   disconnect();
   try {
     return { kind: "value", value: work(connected()) };
   } catch (error) {
-    const fault = faultOf(error);
+    const fault = error instanceof BrokenOff && connection?.identity === before ? damage : faultOf(error);
     // Without its write-ahead log a file that is written to meanwhile looks damaged, and is not.
     return { kind: "fault", fault: connection?.unchanging === true ? { ...fault, kind: "other" } : fault };
   }
@@ -128,8 +150,4 @@ function disconnect(): void {
   readings.clear();
   connection?.database.close();
   connection = null;
-}
-
-function budgetOf(budgetMs: number): { readonly nowMs: () => number; readonly budgetMs: number } {
-  return { nowMs: () => performance.now(), budgetMs };
 }

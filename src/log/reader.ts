@@ -6,7 +6,7 @@ import type { ExportFormat } from "./export.ts";
 import type { Page, PageRequest, QueryFilter } from "./filter.ts";
 import type { RecordText } from "./record.ts";
 import type { FoundRecord } from "./rows.ts";
-import type { Volume, VolumeRequest } from "./search.ts";
+import type { SliceBudget, Volume, VolumeRequest } from "./search.ts";
 import type { Summary, SummaryRequest } from "./summary.ts";
 
 /** Why nothing could be read. */
@@ -21,31 +21,53 @@ export class ReadError extends Error {
   }
 }
 
-/** For a call and all that wait before it. Searches give what they have after a part of it, so what exceeds it hangs. */
+/** For a call and all that wait before it. Whatever reads much does so in slices, so what exceeds this hangs. */
 const CALL_MS = 10_000;
 
 const MAX_WAITING = 32;
+
+/** Between two slices others have their turn. */
+const SLICE: SliceBudget = { budgetMs: 250, lookupMs: 1000 };
+
+/** How long is searched for a page, and counted for a volume; what was found by then is given. People see a page within three seconds. */
+const WITHIN_MS = { search: 2500, volume: 3000 } as const;
 
 /** Types are stripped from sources, not from what was built of them. */
 const THREAD = import.meta.url.endsWith(".ts")
   ? new URL("./reader-thread.ts", import.meta.url)
   : new URL("./reader-thread.js", import.meta.url);
 
+interface ReaderOptions {
+  readonly clock: Clock;
+  /** Is told that the file is no longer whole. */
+  readonly damaged: (fault: Fault) => void;
+  readonly slice?: SliceBudget;
+}
+
 /** Reads the store in a thread of its own, so that a search never delays what is added. */
 export class Reader {
   readonly #thread: Thread<ReaderCalls>;
+  readonly #clock: Clock;
   readonly #damaged: (fault: Fault) => void;
+  readonly #slice: SliceBudget;
   #readings = 0;
 
-  /** @param damaged is told that the file is no longer whole. */
-  constructor(path: string, { clock, damaged }: { readonly clock: Clock; readonly damaged: (fault: Fault) => void }) {
-    this.#thread = new Thread(THREAD, { clock, deadlineMs: CALL_MS, maxWaiting: MAX_WAITING, workerData: path });
+  constructor(path: string, { clock, damaged, slice = SLICE }: ReaderOptions) {
+    const workerData: ReaderData = { path, slice };
+    this.#thread = new Thread(THREAD, { clock, deadlineMs: CALL_MS, maxWaiting: MAX_WAITING, workerData });
+    this.#clock = clock;
     this.#damaged = damaged;
+    this.#slice = slice;
   }
 
-  /** @throws ReadError, as all of these do. */
-  search(request: PageRequest): Promise<Page<RecordText>> {
-    return this.#read("search", request);
+  /**
+   * @param signal aborts when nobody waits for the page any more: it ends as it is then.
+   * @throws ReadError, as all of these do.
+   */
+  search(request: PageRequest, signal?: AbortSignal): Promise<Page<RecordText>> {
+    return this.#readWithin(WITHIN_MS.search, signal, (reading, isFirst) =>
+      this.#read("search", { reading, begin: isFirst ? request : null }),
+    );
   }
 
   get(id: number): Promise<FoundRecord | null> {
@@ -56,14 +78,13 @@ export class Reader {
   async *read(filter: QueryFilter, format: ExportFormat, signal: AbortSignal): AsyncGenerator<string, void, undefined> {
     const reading = this.#readings++;
     try {
-      for (let begin: Reading | null = { filter, format }; !signal.aborted; begin = null) {
-        const batch = await this.#read("next", { reading, begin });
-        if (batch === null) return;
-        yield batch;
+      for (let begin: Export | null = { filter, format }; !signal.aborted; begin = null) {
+        const { value, isLast } = await this.#read("export", { reading, begin });
+        yield value;
+        if (isLast) return;
       }
     } finally {
-      // It may be gone with its thread.
-      void this.#thread.call("end", reading).catch(() => null);
+      this.#end(reading);
     }
   }
 
@@ -71,8 +92,11 @@ export class Reader {
     return this.#read("summary", request);
   }
 
-  volume(request: VolumeRequest): Promise<Volume> {
-    return this.#read("volume", request);
+  /** @param signal as for a search. */
+  volume(request: VolumeRequest, signal?: AbortSignal): Promise<Volume> {
+    return this.#readWithin(WITHIN_MS.volume, signal, (reading, isFirst) =>
+      this.#read("volume", { reading, begin: isFirst ? request : null }),
+    );
   }
 
   /** Every version of configuration and lists that a record bears. */
@@ -82,6 +106,28 @@ export class Reader {
 
   close(): Promise<void> {
     return this.#thread.close();
+  }
+
+  /** Slice by slice, as far as the time reaches; the first slice in any case. */
+  async #readWithin<T>(
+    withinMs: number,
+    signal: AbortSignal | undefined,
+    next: (reading: number, isFirst: boolean) => Promise<Slice<T>>,
+  ): Promise<T> {
+    const reading = this.#readings++;
+    const lastMs = this.#clock.now() + withinMs - this.#slice.budgetMs;
+    for (let isFirst = true; ; isFirst = false) {
+      const { value, isLast } = await next(reading, isFirst);
+      if (isLast) return value;
+      if (signal?.aborted !== true && this.#clock.now() < lastMs) continue;
+      this.#end(reading);
+      return value;
+    }
+  }
+
+  #end(reading: number): void {
+    // It may be gone with its thread.
+    void this.#thread.call("end", reading).catch(() => null);
   }
 
   async #read<K extends Exclude<keyof ReaderCalls, "end">>(name: K, argument: ReaderCalls[K]["argument"]): Promise<ValueOf<K>> {
@@ -115,23 +161,36 @@ function cannotRead(reason: string): string {
   return `the query log cannot be read: ${reason}`;
 }
 
+export interface ReaderData {
+  readonly path: string;
+  readonly slice: SliceBudget;
+}
+
 /** What the thread that reads can be asked. */
 export type ReaderCalls = {
-  readonly search: { readonly argument: PageRequest; readonly result: Read<Page<RecordText>> };
+  readonly search: Sliced<PageRequest, Page<RecordText>>;
+  readonly volume: Sliced<VolumeRequest, Volume>;
+  /** Each slice has the text of further records. */
+  readonly export: Sliced<Export, string>;
   readonly get: { readonly argument: number; readonly result: Read<FoundRecord | null> };
-  /** The text of the next records of a reading, which the first call begins; null = there are no more. */
-  readonly next: {
-    readonly argument: { readonly reading: number; readonly begin: Reading | null };
-    readonly result: Read<string | null>;
-  };
-  /** Forgets a reading. */
+  /** Forgets a reading that is under way. */
   readonly end: { readonly argument: number; readonly result: null };
   readonly summary: { readonly argument: SummaryRequest; readonly result: Read<Summary> };
-  readonly volume: { readonly argument: VolumeRequest; readonly result: Read<Volume> };
   readonly versions: { readonly argument: null; readonly result: Read<readonly string[]> };
 };
 
-export interface Reading {
+/** A reading that takes as many calls as it has slices; only the first has a request. */
+interface Sliced<Request, Value> {
+  readonly argument: { readonly reading: number; readonly begin: Request | null };
+  readonly result: Read<Slice<Value>>;
+}
+
+export interface Slice<Value> {
+  readonly value: Value;
+  readonly isLast: boolean;
+}
+
+export interface Export {
   readonly filter: QueryFilter;
   readonly format: ExportFormat;
 }

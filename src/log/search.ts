@@ -22,25 +22,44 @@ import { decodeRow, type FoundRecord, type StoredRow } from "./rows.ts";
 import { type Gap, gapsWithin } from "./runs.ts";
 import { firstIdAt, latencyBucket, minuteOf, type Partition, reversedName, selectRecords, wallMsOf } from "./schema.ts";
 
-export interface SearchBudget {
-  /** Milliseconds on a scale that never runs backwards. */
-  readonly nowMs: () => number;
-  /** A search that takes longer ends with the page as it is by then. It overruns this by one step: some tens of milliseconds, rarely more. */
+/** How much is done at a stretch, before others have their turn. */
+export interface SliceBudget {
+  /** Each slice comes further, and overruns this by one step: some tens of milliseconds, rarely more. */
   readonly budgetMs: number;
+  /** The first slice that comes to a part may look texts up in its dictionaries for so long, whatever its budget is; half the budget if absent. */
+  readonly lookupMs?: number;
   /** Rows that are looked at before the clock is, at first; 20,000 take some milliseconds. */
   readonly stepRows?: number;
+}
+
+export interface SearchBudget extends SliceBudget {
+  /** Milliseconds on a scale that never runs backwards. */
+  readonly nowMs: () => number;
 }
 
 const STEP_ROWS = 20_000;
 
 /**
- * The newest records that fit, before the cursor. Each page is read from one state of the database.
+ * The newest records that fit, before the cursor. Yields the page as it is after each slice, and returns it when it is whole. Each slice is read from one
+ * state of the database; between slices nothing is held open.
  * @throws CursorError; an error of SQLite.
  */
-export function searchRecords(database: Database, { filter, limit, cursor }: PageRequest, budget: SearchBudget): Page {
-  const below = cursor === null ? Number.MAX_SAFE_INTEGER : idOfCursor(cursor);
-  const { records, nextBelow } = new Search(database, filter).page(below, limit, budget);
-  return { records, cursor: nextBelow === null ? null : String(nextBelow) };
+export function* searchRecords(
+  database: Database,
+  { filter, limit, cursor }: PageRequest,
+  budget: SearchBudget,
+): Generator<Page, Page> {
+  const search = new Search(database, filter);
+  const records: QueryRecord[] = [];
+  for (let below = cursor === null ? Number.MAX_SAFE_INTEGER : idOfCursor(cursor); ; ) {
+    const found = search.page(below, limit - records.length, budget);
+    records.push(...found.records);
+    if (found.nextBelow === null) return { records, cursor: null };
+    below = found.nextBelow;
+    const page = { records: [...records], cursor: String(below) };
+    if (records.length === limit) return page;
+    yield page;
+  }
 }
 
 /** A cursor that no page ended with. */
@@ -90,8 +109,15 @@ export interface VolumeRequest {
 const MINUTE_MS = 60_000;
 const MAX_SAMPLES = 2000;
 
-/** Counts the records that fit, in whole minutes, newest first as far as the time reaches. @throws an error of SQLite. */
-export function countVolume(database: Database, { filter, stepMs: wishedMs }: VolumeRequest, budget: SearchBudget): Volume {
+/**
+ * Counts the records that fit, in whole minutes, newest first. Yields what is counted after each slice, and returns it when all is.
+ * @throws an error of SQLite.
+ */
+export function* countVolume(
+  database: Database,
+  { filter, stepMs: wishedMs }: VolumeRequest,
+  budget: SearchBudget,
+): Generator<Volume, Volume> {
   const fromMs = Math.max(0, Math.floor(filter.fromMs / MINUTE_MS) * MINUTE_MS);
   const toMs = Math.max(fromMs, Math.ceil(filter.toMs / MINUTE_MS) * MINUTE_MS);
   const stepMs = Math.ceil(Math.max(1, wishedMs / MINUTE_MS, (toMs - fromMs) / MINUTE_MS / MAX_SAMPLES)) * MINUTE_MS;
@@ -102,9 +128,10 @@ export function countVolume(database: Database, { filter, stepMs: wishedMs }: Vo
     sample.total += count;
     if (failed) sample.failed += count;
   };
-  const range = { from: firstIdAt(fromMs), to: firstIdAt(toMs) };
-  const counted = new Search(database, { ...filter, fromMs, toMs }).count(range, add, budget);
-  return { fromMs, stepMs, samples, gaps: gapsWithin(database, { fromMs, toMs }), countedFromMs: wallMsOf(counted) };
+  const gaps = gapsWithin(database, { fromMs, toMs });
+  const counts = new Search(database, { ...filter, fromMs, toMs }).count(add, budget);
+  for (const counted of counts) yield { fromMs, stepMs, samples, gaps, countedFromMs: wallMsOf(counted) };
+  return { fromMs, stepMs, samples, gaps, countedFromMs: fromMs };
 }
 
 /** Records of one batch of an export. */
@@ -130,8 +157,7 @@ interface FoundRecords {
 }
 
 interface PageWanted extends Wanted {
-  /** Whether so much of the time is used up that the rest belongs to the rows. */
-  readonly halfOver: () => boolean;
+  readonly budget: SearchBudget;
 }
 
 interface Found {
@@ -158,14 +184,13 @@ class Search {
     };
   }
 
-  page(below: number, limit: number, { nowMs, budgetMs, stepRows = STEP_ROWS }: SearchBudget): FoundRecords {
-    const startMs = nowMs();
-    const expired = () => nowMs() >= startMs + budgetMs;
-    const halfOver = () => nowMs() >= startMs + budgetMs / 2;
+  page(below: number, limit: number, budget: SearchBudget): FoundRecords {
+    const { nowMs, budgetMs, stepRows = STEP_ROWS } = budget;
+    const expired = endOf(nowMs, budgetMs);
     const range = { from: this.#within.from, to: Math.min(this.#within.to, below) };
     return inSnapshot(this.#database, () => {
       // One more tells whether a further page has any.
-      const { found, searchedFrom } = this.#find({ ...range, limit: limit + 1, stepRows, expired, halfOver });
+      const { found, searchedFrom } = this.#find({ ...range, limit: limit + 1, stepRows, expired, budget });
       const certain = found.filter(({ id }) => id >= searchedFrom);
       const page = certain.slice(0, limit);
       const last = page.at(-1);
@@ -174,24 +199,31 @@ class Search {
     });
   }
 
-  /** @returns the id from which on everything is counted. */
-  count(range: IdRange, add: CountAdder, { nowMs, budgetMs, stepRows = STEP_ROWS }: SearchBudget): number {
-    const endMs = nowMs() + budgetMs;
-    const expired = () => nowMs() >= endMs;
-    return inSnapshot(this.#database, () => {
-      let countedFrom = range.from;
-      for (const part of partsWithin(this.#database, range)) {
-        if (expired()) return Math.max(countedFrom, part.lastId + 1);
-        const from = this.#partSearch(part, expired).count({ ...range, limit: stepRows, stepRows, expired }, add);
-        countedFrom = Math.max(countedFrom, from);
-      }
-      return countedFrom;
-    });
+  /** Counts part by part, newest first. Yields after each slice but the last the id from which on everything is counted. */
+  *count(add: CountAdder, budget: SearchBudget): Generator<number, void> {
+    const { nowMs, budgetMs, stepRows = STEP_ROWS } = budget;
+    const { from, to } = this.#within;
+    const waiting = partsWithin(this.#database, this.#within).map(({ key, lastId }) => ({ key, lastId, below: to }));
+    while (waiting.length > 0) {
+      const expired = endOf(nowMs, budgetMs);
+      inSnapshot(this.#database, () => {
+        // A part may have been dropped since the slice before.
+        const parts = new Map(partsWithin(this.#database, this.#within).map((part) => [part.key, part]));
+        for (let [next] = waiting; next !== undefined; [next] = waiting) {
+          const part = parts.get(next.key);
+          const wanted = { from, to: next.below, limit: stepRows, stepRows, expired };
+          next.below = part === undefined ? from : this.#partSearch(part, budget).count(wanted, add);
+          if (next.below <= from) waiting.shift();
+          if (expired()) return;
+        }
+      });
+      if (waiting.length > 0) yield Math.max(...waiting.map(({ below, lastId }) => Math.min(below, lastId + 1)));
+    }
   }
 
   /** Goes through the parts, newest first. Where the clock was set back they overlap, so what they give is merged. */
   #find(wanted: PageWanted): { readonly found: readonly Found[]; readonly searchedFrom: number } {
-    const { from, to, limit, expired } = wanted;
+    const { from, to, limit, expired, budget } = wanted;
     let found: Found[] = [];
     let searchedFrom = from;
     for (const [index, part] of partsWithin(this.#database, wanted).entries()) {
@@ -199,7 +231,7 @@ class Search {
       if ((found[limit - 1]?.id ?? 0) > newest) break;
       // Every part that reaches up to where this page begins has to be looked at, or the next page would begin there again.
       if (index > 0 && newest + 1 < to && expired()) return { found, searchedFrom: Math.max(searchedFrom, newest + 1) };
-      const finding = this.#partSearch(part, wanted.halfOver).find(wanted);
+      const finding = this.#partSearch(part, budget).find(wanted);
       found = [...found, ...finding.ids.map((id) => ({ id, part }))].sort((a, b) => b.id - a.id).slice(0, limit);
       // With all that were wanted, a part says nothing of those below the last.
       const known = finding.ids.length === limit ? (finding.ids.at(-1) ?? from) : finding.searchedFrom;
@@ -208,11 +240,12 @@ class Search {
     return { found, searchedFrom };
   }
 
-  #partSearch(part: Partition, expired: () => boolean): PartSearch {
+  #partSearch(part: Partition, { nowMs, budgetMs, lookupMs = budgetMs / 2 }: SearchBudget): PartSearch {
     // Where all parts of a day were dropped and the clock was set back, the next bears the key of the first.
     const identity = `${part.key} ${part.firstId}`;
     const known = this.#parts.get(identity);
     if (known !== undefined) return known;
+    const expired = endOf(nowMs, lookupMs);
     const made = new PartSearch({ database: this.#database, part, filter: this.#filter, tests: this.#tests, expired });
     this.#parts.set(identity, made);
     return made;
@@ -229,6 +262,12 @@ class Search {
     }
     return rows.sort((a, b) => b.id - a.id).map((row) => decodeRow(row).record);
   }
+}
+
+/** Tells whether so much time has passed since this call. */
+function endOf(nowMs: () => number, budgetMs: number): () => boolean {
+  const endMs = nowMs() + budgetMs;
+  return () => nowMs() >= endMs;
 }
 
 type CountAdder = (id: number, count: number, failed: boolean) => void;
@@ -300,19 +339,17 @@ class PartSearch {
     return { ids, searchedFrom: below };
   }
 
-  /** Counts what fits, step by step. @returns the id from which on everything is counted. */
+  /** Counts what fits, at least a step of it. @returns the id from which on everything is counted. */
   count(wanted: Wanted, add: CountAdder): number {
     const failed = this.#failingKinds();
-    if (!this.#countByMinutes(wanted, add, failed)) {
-      let below = wanted.to;
-      while (below > wanted.from) {
-        if (wanted.expired()) return below;
-        const { ids, searchedFrom } = this.find({ ...wanted, to: below });
-        for (const [id = 0, kind = 0] of this.#kindsOf(ids)) add(id, 1, failed.has(kind));
-        below = ids.length === wanted.limit ? (ids.at(-1) ?? wanted.from) : searchedFrom;
-      }
-    }
-    return wanted.from;
+    if (this.#countByMinutes(wanted, add, failed)) return wanted.from;
+    let below = wanted.to;
+    do {
+      const { ids, searchedFrom } = this.find({ ...wanted, to: below });
+      for (const [id = 0, kind = 0] of this.#kindsOf(ids)) add(id, 1, failed.has(kind));
+      below = ids.length === wanted.limit ? (ids.at(-1) ?? wanted.from) : searchedFrom;
+    } while (below > wanted.from && !wanted.expired());
+    return below;
   }
 
   #failingKinds(): ReadonlySet<number> {

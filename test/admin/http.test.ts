@@ -1,9 +1,36 @@
 import { connect } from "node:net";
 import { describe, expect, test } from "vitest";
+import type { QuerySource } from "../../src/admin/control.ts";
 import { connectRaw, RawConnection } from "../listen/support/raw.ts";
 import { record } from "../log/records.ts";
 import { openTestAdmin } from "./support/admin.ts";
 import { rawRequest } from "./support/raw-request.ts";
+
+describe("a client that goes away", () => {
+  test.each(["/api/v1/queries", "/api/v1/queries/volume"])("is not searched for any longer: %s", async (path) => {
+    const admin = await openTestAdmin();
+    const queries: QuerySource = admin.control.queries;
+    const begun = Promise.withResolvers<AbortSignal>();
+    const gone = Promise.withResolvers<void>();
+    const wait = async (signal: AbortSignal | undefined) => {
+      if (signal === undefined) return expect.unreachable();
+      signal.addEventListener("abort", () => gone.resolve());
+      begun.resolve(signal);
+      await gone.promise;
+    };
+    const [search, volume] = [queries.search.bind(queries), queries.volume.bind(queries)];
+    queries.search = async (request, signal) => wait(signal).then(() => search(request));
+    queries.volume = async (request, signal) => wait(signal).then(() => volume(request));
+    const connection = await connectRaw(admin.port);
+    connection.write(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${admin.port}\r\n\r\n`);
+    const signal = await begun.promise;
+    await admin.get("/healthz");
+    expect(signal.aborted).toBe(false);
+    connection.socket.destroy();
+    await gone.promise;
+    expect(admin.faults).toEqual([]);
+  });
+});
 
 describe("methods", () => {
   test("HEAD gives the head of GET, for every path that has one", async () => {

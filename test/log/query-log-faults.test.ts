@@ -256,6 +256,23 @@ describe("a damaged file", () => {
     await expectRenewal(again);
   });
 
+  test("damage that an export comes upon late is found all the same", async () => {
+    const path = await closedLog();
+    // The oldest records.
+    overwrite(path, 4096 * 40, 4096 * 20);
+    const damages: unknown[] = [];
+    const slice = { budgetMs: 1000, stepRows: 500 };
+    const reader = new Reader(path, { clock: fakeClock(), damaged: (fault) => damages.push(fault), slice });
+    onTestFinished(() => reader.close());
+    let slices = 0;
+    const reading = async () => {
+      for await (const text of reader.read(EVERYTHING, "ndjson", new AbortController().signal)) slices += Math.sign(text.length);
+    };
+    await expect(reading()).rejects.toMatchObject({ kind: "unavailable" });
+    expect(slices).toBeGreaterThan(0);
+    expect(damages).toMatchObject([{ kind: "damaged" }]);
+  });
+
   test("at most two quarantined files are kept", async () => {
     const path = join(directory(), "queries.db");
     for (let round = 0; round < 4; round++) {

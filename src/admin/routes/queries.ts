@@ -72,8 +72,9 @@ const exportQueries = operation({
 });
 
 export function queryRoutes(api: Api, { control, clock, exports }: ApiParts): void {
-  api.get("/queries", { schema: searchQueries }, async ({ query: { limit = 100, cursor = null, ...conditions } }, reply) => {
-    const page = await control().queries.search({ filter: filterOf(conditions, clock.wallMs()), limit, cursor });
+  api.get("/queries", { schema: searchQueries }, async ({ query, signal }, reply) => {
+    const { limit = 100, cursor = null, ...conditions } = query;
+    const page = await control().queries.search({ filter: filterOf(conditions, clock.wallMs()), limit, cursor }, signal);
     return reply.type("application/json; charset=utf-8").send(pageBody(page));
   });
 
@@ -83,11 +84,12 @@ export function queryRoutes(api: Api, { control, clock, exports }: ApiParts): vo
     return record;
   });
 
-  api.get("/queries/volume", { schema: getVolume }, async ({ query: { step, from, to, ...conditions } }) => {
+  api.get("/queries/volume", { schema: getVolume }, async ({ query: { step, from, to, ...conditions }, signal }) => {
     const nowMs = clock.wallMs();
     const period = periodOf({ ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) }, nowMs);
     const filter = { ...filterOf(conditions, nowMs), ...period };
-    return volumeView(await control().queries.volume({ filter, stepMs: stepOf(step, period.toMs - period.fromMs) }));
+    const request = { filter, stepMs: stepOf(step, period.toMs - period.fromMs) };
+    return volumeView(await control().queries.volume(request, signal));
   });
 
   api.get("/queries/export", { schema: exportQueries, handlerTimeout: STREAM_MS }, async (request, reply) => {

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type Database, openForWriting } from "../../../src/log/database.ts";
-import { FILTER_PARAMETERS, parseFilter, type QueryFilter } from "../../../src/log/filter.ts";
+import { FILTER_PARAMETERS, type Page, type PageRequest, parseFilter, type QueryFilter } from "../../../src/log/filter.ts";
 import { compileFilter } from "../../../src/log/filter-tests.ts";
 import type { QueryRecord } from "../../../src/log/record.ts";
 import { firstIdAt } from "../../../src/log/schema.ts";
@@ -13,6 +13,21 @@ import { record, SOME_WALL_MS } from "../records.ts";
 import { rowsOf } from "../rows.ts";
 import { openedStore, recordsFrom, tidyAll } from "../store/opened-store.ts";
 import { alikeRecords, anyFilter, anyShape, filterOf, SPAN_MS, storeOf } from "./stores.ts";
+
+/** The page as it is after the first slice. */
+function searchOnce(database: Database, request: PageRequest, budget: SearchBudget): Page {
+  return searchRecords(database, request, budget).next().value;
+}
+
+/** What each slice comes to, the whole last. */
+function slicesOf<T>(reading: Generator<T, T>): T[] {
+  const values: T[] = [];
+  for (;;) {
+    const { done, value } = reading.next();
+    values.push(value);
+    if (done === true) return values;
+  }
+}
 
 /** An unlimited time budget. */
 const AMPLE: SearchBudget = { nowMs: () => 0, budgetMs: 1000 };
@@ -32,7 +47,7 @@ function pagesOf(database: Database, filter: QueryFilter, limit: number, budget 
   const pages: QueryRecord[][] = [];
   let cursor: string | null = null;
   do {
-    const page = searchRecords(database, { filter, limit, cursor }, budget);
+    const page = searchOnce(database, { filter, limit, cursor }, budget);
     pages.push([...page.records]);
     cursor = page.cursor;
   } while (cursor !== null);
@@ -51,7 +66,7 @@ function fitting(records: readonly QueryRecord[], filter: QueryFilter): QueryRec
 describe("a volume", () => {
   const MINUTE_MS = 60_000;
 
-  test("counts what the filter matches step by step, from where it says on, and all of it where there is time", () => {
+  test("counts what the filter matches step by step: after each slice from where it says on, and all of it after the last", () => {
     fc.assert(
       fc.property(
         alikeRecords,
@@ -62,21 +77,40 @@ describe("a volume", () => {
           const database = storeOf(records, stored);
           for (const { conditions } of filters) {
             const filter = { conditions, fromMs: SOME_WALL_MS - SPAN_MS, toMs: SOME_WALL_MS + 1 };
-            const volume = countVolume(database, { filter, stepMs }, ample ? AMPLE : running(budgetMs));
-            if (ample) expect(volume.countedFromMs).toBe(volume.fromMs);
-            const matching = fitting(records, { ...filter, fromMs: volume.fromMs, toMs: volume.fromMs + SPAN_MS + MINUTE_MS });
-            for (const [index, { total, failed }] of volume.samples.entries()) {
-              const atMs = volume.fromMs + index * volume.stepMs;
-              if (atMs < volume.countedFromMs) continue;
-              const now = matching.filter(({ id }) => id >= atMs * 1024 && id < (atMs + volume.stepMs) * 1024);
-              const failing = now.filter(({ source, rcode }) => source === "failure" || rcode === "SERVFAIL");
-              expect({ atMs, total, failed }).toEqual({ atMs, total: now.length, failed: failing.length });
+            const counting = countVolume(database, { filter, stepMs }, ample ? AMPLE : running(budgetMs));
+            for (let isOver = false, before = Number.POSITIVE_INFINITY; !isOver; ) {
+              const { done = false, value: volume } = counting.next();
+              isOver = done;
+              if (done) expect(volume.countedFromMs).toBe(volume.fromMs);
+              expect(volume.countedFromMs).toBeLessThanOrEqual(before);
+              before = volume.countedFromMs;
+              const matching = fitting(records, { ...filter, fromMs: volume.fromMs, toMs: volume.fromMs + SPAN_MS + MINUTE_MS });
+              for (const [index, { total, failed }] of volume.samples.entries()) {
+                const atMs = volume.fromMs + index * volume.stepMs;
+                if (atMs < volume.countedFromMs) continue;
+                const now = matching.filter(({ id }) => id >= atMs * 1024 && id < (atMs + volume.stepMs) * 1024);
+                const failing = now.filter(({ source, rcode }) => source === "failure" || rcode === "SERVFAIL");
+                expect({ atMs, total, failed }).toEqual({ atMs, total: now.length, failed: failing.length });
+              }
             }
           }
         },
       ),
       { numRuns: runs(30) },
     );
+  });
+
+  test("of records that are dropped while the count pauses lacks those, and ends all the same", () => {
+    const { store, database } = openedStore({ keepMs: 3_600_000 });
+    store.insert(rowsOf(recordsFrom(SOME_WALL_MS, 100, "a")));
+    store.insert(rowsOf(recordsFrom(SOME_WALL_MS + 86_400_000, 100, "b")));
+    const filter = { ...filterOf([["client", "192.168.88.20"]]), fromMs: SOME_WALL_MS, toMs: SOME_WALL_MS + 2 * 86_400_000 };
+    const counting = countVolume(database, { filter, stepMs: 86_400_000 }, NONE);
+    counting.next();
+    tidyAll(store, SOME_WALL_MS + 86_400_000 + 60_000);
+    const volume = slicesOf(counting).at(-1);
+    expect(volume?.countedFromMs).toBe(volume?.fromMs);
+    expect(volume?.samples.map(({ total }) => total)).toEqual([0, 100, 0]);
   });
 });
 
@@ -95,6 +129,8 @@ describe("what a search finds", () => {
             const pages = pagesOf(database, filter, limit);
             expect(pages.flat()).toEqual(wanted);
             expect(pages.slice(0, -1).every(({ length }) => length === limit)).toBe(true);
+            const slices = slicesOf(searchRecords(database, { filter, limit, cursor: null }, NONE));
+            expect(slices.at(-1)?.records).toEqual(pages[0]);
             expect(idsOf(pagesOf(database, filter, limit, NONE).flat())).toEqual(idsOf(wanted));
             expect(idsOf(pagesOf(database, filter, limit, SMALL_STEPS).flat())).toEqual(idsOf(wanted));
             expect(idsOf(pagesOf(database, filter, limit, running(budgetMs)).flat())).toEqual(idsOf(wanted));
@@ -140,11 +176,8 @@ describe("what a search finds", () => {
     const database = storeOf(made, { partRows: 3000, upkeep: 0, batch: 1000 });
     let looks = 0;
     const budget: SearchBudget = { nowMs: () => looks++, budgetMs: 100 };
-    const { records, cursor } = searchRecords(
-      database,
-      { filter: filterOf([[parameter, value]]), limit: 1000, cursor: null },
-      budget,
-    );
+    const filter = filterOf([[parameter, value]]);
+    const { records, cursor } = searchOnce(database, { filter, limit: 1000, cursor: null }, budget);
     expect(records.length).toBeLessThan(200);
     expect(cursor).not.toBeNull();
     expect(looks).toBeLessThan(120);
@@ -156,9 +189,9 @@ describe("what a search finds", () => {
     const made = Array.from({ length: 30 }, (_, index) => record({ id: firstIdAt(SOME_WALL_MS + index) }));
     store.insert(rowsOf(made.slice(0, 20)));
     const database = openForWriting(path, { busyTimeoutMs: 1000 });
-    const first = searchRecords(database, { filter: filterOf([]), limit: 7, cursor: null }, AMPLE);
+    const first = searchOnce(database, { filter: filterOf([]), limit: 7, cursor: null }, AMPLE);
     store.insert(rowsOf(made.slice(20)));
-    const second = searchRecords(database, { filter: filterOf([]), limit: 100, cursor: first.cursor }, AMPLE);
+    const second = searchOnce(database, { filter: filterOf([]), limit: 100, cursor: first.cursor }, AMPLE);
     expect(idsOf([...first.records, ...second.records])).toEqual(idsOf(made.slice(0, 20)).reverse());
     store.close();
     database.close();
@@ -177,14 +210,14 @@ describe("what a search finds", () => {
   test("the last page says that there are no more records, also if the page is full", () => {
     const made = Array.from({ length: 10 }, (_, index) => record({ id: firstIdAt(SOME_WALL_MS + index) }));
     const database = storeOf(made, { partRows: 5, upkeep: 0, batch: 10 });
-    const page = searchRecords(database, { filter: filterOf([]), limit: 10, cursor: null }, AMPLE);
+    const page = searchOnce(database, { filter: filterOf([]), limit: 10, cursor: null }, AMPLE);
     expect(page.records).toHaveLength(10);
     expect(page.cursor).toBeNull();
   });
 
   test("a search in an empty store finds nothing", () => {
     const database = storeOf([], { partRows: 5, upkeep: 3, batch: 10 });
-    expect(searchRecords(database, { filter: filterOf([]), limit: 10, cursor: null }, AMPLE)).toEqual({
+    expect(searchOnce(database, { filter: filterOf([]), limit: 10, cursor: null }, AMPLE)).toEqual({
       records: [],
       cursor: null,
     });
@@ -195,7 +228,7 @@ test.each(["", "x", "-1", "0", "1e3", "99999999999999999", "9007199254740993", "
   "%j is no cursor",
   (cursor) => {
     const database = storeOf([], { partRows: 5, upkeep: 0, batch: 1 });
-    expect(() => searchRecords(database, { filter: filterOf([]), limit: 1, cursor }, AMPLE)).toThrow(CursorError);
+    expect(() => searchOnce(database, { filter: filterOf([]), limit: 1, cursor }, AMPLE)).toThrow(CursorError);
   },
 );
 

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Database } from "../../../src/log/database.ts";
-import type { QueryFilter } from "../../../src/log/filter.ts";
+import type { Page, QueryFilter } from "../../../src/log/filter.ts";
 import { compileFilter } from "../../../src/log/filter-tests.ts";
 import type { PartitionLimits } from "../../../src/log/maintenance.ts";
 import type { QueryRecord } from "../../../src/log/record.ts";
@@ -105,7 +105,7 @@ function* pagesOf(
 ): Generator<readonly QueryRecord[], void> {
   let cursor: string | null = null;
   do {
-    const page = searchRecords(database, { filter, limit, cursor }, budget);
+    const page: Page = searchRecords(database, { filter, limit, cursor }, budget).next().value;
     yield page.records;
     cursor = page.cursor;
   } while (cursor !== null);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Database } from "../../../src/log/database.ts";
+import type { Page } from "../../../src/log/filter.ts";
 import { allParts } from "../../../src/log/maintenance.ts";
 import { RecordIds } from "../../../src/log/schema.ts";
 import { searchRecords } from "../../../src/log/search.ts";
@@ -87,7 +88,7 @@ test("records after a clock correction are found by their time and counted in th
   );
   const [fromMs, toMs] = [SOME_WALL_MS, SOME_WALL_MS + MINUTE_MS];
   const filter = { ...EVERYTHING, fromMs, toMs };
-  const page = searchRecords(database, { filter, limit: 10, cursor: null }, { nowMs: () => 0, budgetMs: 1 });
+  const page = searchRecords(database, { filter, limit: 10, cursor: null }, { nowMs: () => 0, budgetMs: 1 }).next().value;
   expect(page.records.map(({ name }) => name)).toEqual(["right", "before"]);
   expect(summarize(database, { fromMs, toMs, stepMs: MINUTE_MS, top: 5, sideOf: {} }).total).toBe(2);
 });
@@ -166,7 +167,8 @@ test("lowered limits apply at the next maintenance, and the file shrinks", () =>
 function pagesOf(database: Database, limit: number): string[] {
   const names: string[] = [];
   for (let cursor: string | null = null, done = false; !done; ) {
-    const page = searchRecords(database, { filter: EVERYTHING, limit, cursor }, { nowMs: () => 0, budgetMs: 1 });
+    const budget = { nowMs: () => 0, budgetMs: 1 };
+    const page: Page = searchRecords(database, { filter: EVERYTHING, limit, cursor }, budget).next().value;
     names.push(...page.records.map(({ name }) => name));
     cursor = page.cursor;
     done = cursor === null;
