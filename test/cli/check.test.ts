@@ -2,25 +2,16 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { run } from "../../src/cli/run.ts";
+import { geosite } from "../support/dat.ts";
 import { directory } from "../support/files.ts";
 import { testTerminal } from "./terminal.ts";
-
-/** A message of protobuf with one field of bytes. */
-function field(number: number, bytes: Uint8Array): Buffer {
-  return Buffer.concat([Uint8Array.of((number << 3) | 2, bytes.length), bytes]);
-}
-
-/** A geosite file with one entry, the suffix a.test, in each of these categories. */
-function geosite(...codes: readonly string[]): Buffer {
-  const entry = field(2, Buffer.concat([Uint8Array.of(8, 2), field(2, Buffer.from("a.test"))]));
-  return Buffer.concat(codes.map((code) => field(1, Buffer.concat([field(1, Buffer.from(code)), entry]))));
-}
 
 async function check(yaml: string): Promise<{ readonly code: number; readonly err: string }> {
   const folder = directory();
   writeFileSync(join(folder, "fenliu.yaml"), yaml);
-  writeFileSync(join(folder, "geosite.dat"), geosite("CATEGORY-ADS", "CN"));
+  writeFileSync(join(folder, "geosite.dat"), geosite({ "CATEGORY-ADS": ["a.test"], CN: ["a.test"] }));
   writeFileSync(join(folder, "cn.txt"), "cn.example\n");
+  writeFileSync(join(folder, "home.txt"), "192.0.2.0/24\n");
   const terminal = testTerminal(folder);
   const code = await run(["check"], terminal);
   return { code, err: terminal.written.err };
@@ -59,5 +50,32 @@ expect:
     const { code, err } = await check(yaml("{ name: other.example, upstream: second }"));
     expect(code).toBe(0);
     expect(err).toMatch(/expect, line 8: other\.example A: .*; a list has not been downloaded yet/);
+  });
+});
+
+describe("a comparison that asks far first", () => {
+  const yaml = (
+    first: string,
+    upstream: string,
+  ) => `upstreams: { near: { servers: [192.0.2.1] }, far: { servers: [192.0.2.2] }, third: { servers: [192.0.2.3] } }
+lists: { home: { addresses: home.txt } }
+rules: [{ name: others, compare: { near: near, far: far, keepNearIf: "list:home", first: ${first} } }]
+expect: [{ name: a.example, rule: others, upstream: ${upstream} }]
+`;
+
+  test.each(["near", "far"])("meets the expectation of its group %s", async (upstream) => {
+    expect(await check(yaml("far", upstream))).toMatchObject({ code: 0 });
+  });
+
+  test("fails the expectation of another group, which names both of its own", async () => {
+    const { code, err } = await check(yaml("far", "third"));
+    expect(code).toBe(1);
+    expect(err).toContain("expect, line 4: a.example A: expected upstream third, got near, far");
+  });
+
+  test("has no other order than near and far", async () => {
+    const { code, err } = await check(yaml("third", "near"));
+    expect(code).toBe(1);
+    expect(err).toContain("fenliu.yaml:3:90: expected `near` or `far`, found `third`");
   });
 });

@@ -133,13 +133,19 @@ rules: [{ name: far, domains: [a.example, home.example], upstream: overseas, ipv
     });
   });
 
-  test("a comparison shows both of its groups", async () => {
-    const site = await siteWith({ upstreams });
+  test("a comparison shows both of its groups, and which of them is asked first", async () => {
     const near = file("near.txt", ["192.0.2.0/24"]);
-    const draft = `lists: { near: { addresses: ["${near}"] } }
-rules: [{ name: others, compare: { near: domestic, far: overseas, keepNearIf: "list:near", within: 800ms, verdict: 1d } }]`;
-    expect((await ask(site, draft, logOf([{ name: "a.example" }]))).changes).toMatchObject([
+    const draft = (first: "near" | "far") => `lists: { near: { addresses: ["${near}"] } }
+rules: [{ name: others, compare: { near: domestic, far: overseas, keepNearIf: "list:near", first: ${first}, verdict: 1d } }]`;
+    const log = logOf([{ name: "a.example" }]);
+    const site = await siteWith({ upstreams });
+    expect((await ask(site, draft("near"), log)).changes).toMatchObject([
       { before: { route: "domestic" }, after: { rule: "others", route: "domestic or overseas" } },
+    ]);
+    const comparing = await siteWith({ yaml: draft("near"), upstreams });
+    expect((await ask(comparing, draft("near"), log)).changes).toEqual([]);
+    expect((await ask(comparing, draft("far"), log)).changes).toMatchObject([
+      { before: { route: "domestic or overseas" }, after: { rule: "others", route: "overseas, then domestic" } },
     ]);
   });
 

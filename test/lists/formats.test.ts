@@ -5,6 +5,7 @@ import type { DomainSet } from "../../src/lists/domain-set.ts";
 import { DomainSetBuilder } from "../../src/lists/domain-set-builder.ts";
 import { readAddresses, readDomains } from "../../src/lists/readers.ts";
 import { type Warning, WarningLog } from "../../src/lists/types.ts";
+import { protobufField } from "../support/dat.ts";
 
 interface Reading {
   readonly set: DomainSet;
@@ -340,16 +341,9 @@ describe("gfwlist", () => {
   });
 });
 
-/** A protobuf field of bytes or of a number. */
-function field(number: number, value: string | Buffer | number): Buffer {
-  if (typeof value === "number") return Buffer.from([number << 3, value]);
-  const bytes = Buffer.from(value);
-  return Buffer.concat([Buffer.from([(number << 3) | 2, (bytes.length & 0x7f) | 0x80, bytes.length >> 7]), bytes]);
-}
-
 function domain(type: number, value: string, ...attributes: readonly string[]): Buffer {
-  const marks = attributes.map((key) => field(3, Buffer.concat([field(1, key), field(2, 1)])));
-  return field(2, Buffer.concat([field(1, type), field(2, value), ...marks]));
+  const marks = attributes.map((key) => protobufField(3, Buffer.concat([protobufField(1, key), protobufField(2, 1)])));
+  return protobufField(2, Buffer.concat([protobufField(1, type), protobufField(2, value), ...marks]));
 }
 
 describe("a geosite file", () => {
@@ -362,8 +356,8 @@ describe("a geosite file", () => {
     domain(9, "d.test"),
   ];
   const dat = Buffer.concat([
-    field(1, Buffer.concat([field(1, "OTHER"), domain(2, "other.test")])),
-    field(1, Buffer.concat([field(1, "CN"), ...cn])),
+    protobufField(1, Buffer.concat([protobufField(1, "OTHER"), domain(2, "other.test")])),
+    protobufField(1, Buffer.concat([protobufField(1, "CN"), ...cn])),
   ]);
 
   test("one category is read; the number of an entry is its line", () => {

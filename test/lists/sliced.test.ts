@@ -8,6 +8,7 @@ import { loadLists } from "../../src/lists/load.ts";
 import { readAddresses, readDomains } from "../../src/lists/readers.ts";
 import { decodeBase64 } from "../../src/lists/text-formats.ts";
 import { WarningLog } from "../../src/lists/types.ts";
+import { protobufField } from "../support/dat.ts";
 import { file } from "../support/files.ts";
 import { siteWith } from "../support/site.ts";
 import { honest } from "../support/zone-script.ts";
@@ -120,9 +121,9 @@ describe("work in slices", () => {
   });
 
   test("is how a .dat file of many categories is searched for one, and for one with a similar name", () => {
-    const categories = lines.slice(0, 3200).map((line) => field(1, field(1, Buffer.from(line))));
+    const categories = lines.slice(0, 3200).map((line) => protobufField(1, protobufField(1, Buffer.from(line))));
     // The code of a category may come after its entries.
-    const late = field(1, Buffer.concat([...lines.slice(0, 3200).map(domain), field(1, Buffer.from("LATE"))]));
+    const late = protobufField(1, Buffer.concat([...lines.slice(0, 3200).map(domain), protobufField(1, Buffer.from("LATE"))]));
     const file = Buffer.concat([...categories, late]);
     const { work, builder } = readingOf(file, "late");
     expect(slicesOf(work)).toBeGreaterThanOrEqual(200);
@@ -133,25 +134,16 @@ describe("work in slices", () => {
   });
 
   test("is how long categories of a .dat file are read", () => {
-    const site = Buffer.concat([field(1, Buffer.from("CN")), ...lines.slice(0, 3 * SLICE_ENTRIES).map(domain)]);
-    const { work, builder } = readingOf(field(1, site), "cn");
+    const site = Buffer.concat([protobufField(1, Buffer.from("CN")), ...lines.slice(0, 3 * SLICE_ENTRIES).map(domain)]);
+    const { work, builder } = readingOf(protobufField(1, site), "cn");
     expect(slicesOf(work)).toBe(4);
     expect(builder.count).toBe(3 * SLICE_ENTRIES);
   });
 });
 
-/** A field of bytes of a protobuf message. */
-function field(number: number, bytes: Buffer): Buffer {
-  return Buffer.concat([Buffer.from([number * 8 + 2, ...varint(bytes.length)]), bytes]);
-}
-
 /** An entry of a category: a name and everything below it. */
 function domain(name: string): Buffer {
-  return field(2, Buffer.concat([Buffer.from([8, 2]), field(2, Buffer.from(name))]));
-}
-
-function varint(value: number): number[] {
-  return value < 128 ? [value] : [(value & 127) | 128, ...varint(Math.floor(value / 128))];
+  return protobufField(2, Buffer.concat([Buffer.from([8, 2]), protobufField(2, Buffer.from(name))]));
 }
 
 describe("while a large list is read", () => {
