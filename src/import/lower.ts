@@ -234,6 +234,9 @@ export class Lowering {
       );
       const dropped = listed.filter(({ alone }) => !isNear(alone) && !isSelf(alone));
       const group = instead === null ? null : this.#group(instead);
+      // The same servers are asked again, whatever they said.
+      if (near !== null && meaningKey([near.group, near.ecs, near.drop]) === meaningKey([of.group, of.ecs, of.drop]))
+        return { kind: "upstream", group: of.fallback === null ? near : of };
       if (near !== null && keepNearIf !== null) {
         this.#findings.add(
           "changed",

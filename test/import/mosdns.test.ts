@@ -371,6 +371,23 @@ describe("answers made here", () => {
     });
   });
 
+  test("a redirect ends with its sequence: where none of its later steps answers, the report says that the name itself was asked", async () => {
+    const to = '  - { tag: to, type: redirect, args: { rules: ["old.example new.example"] } }\n';
+    const ended = "of its sequence answers, mosdns asks `far` for `old.example` itself: here it is always an alias";
+    const told = async (main: string, inner: string) => (await five(main, `${to}${sequence("inner", inner)}`)).told("changed");
+    expect(await told("exec: $inner\nexec: $far", "exec: $to\n{ matches: qtype 12, exec: $near }")).toContain(ended);
+    expect(await told("exec: jump inner\nexec: $far", "exec: $to\nexec: return")).toContain(ended);
+    expect(await told("exec: $inner\n{ matches: has_resp, exec: accept }\nexec: $far", "exec: $to\nexec: $near")).not.toContain(
+      ended,
+    );
+    expect(await told("exec: $to\nexec: $inner\nexec: $far", "{ matches: qtype 12, exec: $near }")).not.toContain(ended);
+  });
+
+  test("a server that is asked again when its answer was dropped is no comparison", async () => {
+    const outcome = await five('exec: $far\n{ matches: resp_ip $home, exec: drop_resp }\n{ matches: "!has_resp", exec: $far }');
+    await expectDecisions(outcome, { "unknown.example": "far" });
+  });
+
   test("an `ecs_handler` without a setting changes no ECS (34)", async () => {
     const outcome = await five(
       "exec: $none\nexec: $near",

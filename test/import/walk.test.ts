@@ -246,13 +246,16 @@ function checkWalks(
   fc.assert(
     fc.property(programs, fc.array(asked, { minLength: 10, maxLength: 10 }), (program, questions) => {
       let rules: readonly ModelRule[];
+      const findings = new Findings();
       try {
-        rules = walk(program, place, new Findings()).rules;
+        rules = walk(program, place, findings).rules;
       } catch (error) {
         // Two conditions on names that hang on one answer are refused.
         expect(String(error)).toMatch(/no rule can say it|in a circle/);
         return;
       }
+      // No rule can ask whether a fallback failed: the report tells of the step that answers then.
+      if (findings.all.some(({ what }) => what.includes("whose answer both branches drop"))) return;
       walked++;
       for (const question of questions) {
         check(rules, program, question);

@@ -326,10 +326,12 @@ class Reader {
     return [...always, rest(compareOf(near, far, list, place), place)];
   }
 
+  /** Without the addresses of the country: `fallback` is asked where there is no address, and where one is forged. */
   #poisoned(near: Ask, far: Outcome, filter: Tree | null, place: Place): Outcome {
     const networks = itemsOf(childOf(filter, "ipcidr")).map(textOf);
     const test = { kind: "addresses", networks: { networks, lists: [] } } as const;
-    return networks.length === 0 ? near : { kind: "judge", of: near, test, yes: far, no: near, place };
+    const kept: Outcome = networks.length === 0 ? near : { kind: "judge", of: near, test, yes: far, no: near, place };
+    return { kind: "judge", of: near, test: { kind: "valid" }, yes: kept, no: far, place };
   }
 
   #hosts(): readonly Host[] {

@@ -35,6 +35,13 @@ export class MosdnsPlugins {
     return [];
   }
 
+  /** The aliases hold for every question; the step tells where the source's do. */
+  redirectSteps(aliases: readonly Host[], place: Place): Steps {
+    const [first] = aliases;
+    this.aliases.push(...aliases);
+    return first === undefined ? [] : [{ kind: "redirect", name: first.name, place }];
+  }
+
   namesTest(items: readonly Tree[]): Test | null {
     const names = this.sets.names(items);
     return names === null ? null : { kind: "names", names };

@@ -11,7 +11,9 @@ const SIDE_EFFECTS = new Set(
   `ipset nftset metrics_collector query_summary sleep reverse_lookup misc_optm single_flight padding edns0_filter`.split(/\s+/),
 );
 const BUILT_IN_EFFECTS = `_misc_optm _single_flight _pad_query _query_summary _query_edns0 _enable_edns0 _edns0_filter_no_edns0
-  _edns0_filter_ecs_only _default_cache _query_is_edns0`.split(/\s+/);
+  _edns0_filter_ecs_only _default_cache _query_is_edns0 _enable_response_padding _enable_conditional_response_padding _sleep_500ms`.split(
+  /\s+/,
+);
 
 /** Reads the steps of mosdns 4, mosdns-x and easymosdns. */
 export class StepReader4 {
@@ -55,7 +57,6 @@ export class StepReader4 {
     if (afterMs !== null && afterMs > 0) return { kind: "fallback", first, second, afterMs, place };
     if (numberAt(item, "stat_length") !== null)
       return { kind: "unknown", why: "a fallback that counts failures (`stat_length`)", place };
-    if (isOn(item, "always_standby")) return { kind: "fallback", first, second, afterMs: null, place };
     this.#plugins.findings.add(
       "changed",
       place,
@@ -169,8 +170,7 @@ export class StepReader4 {
         const aliases = readRedirects(...this.#entries(args, "rule"), this.#plugins.findings);
         if (aliases.length > 0)
           this.#plugins.findings.add("changed", place, "a redirected name is answered with an alias, which mosdns 4 hid");
-        this.#plugins.aliases.push(...aliases);
-        return [];
+        return this.#plugins.redirectSteps(aliases, place);
       }
       case "blackhole":
         return this.#blackhole(args, place);

@@ -164,10 +164,10 @@ export class StepReader5 {
         return [{ kind: "hosts", hosts, ends: isOn(plugin.args, "short_circuit"), place }];
       }
       case "redirect":
-        this.#plugins.aliases.push(
-          ...readRedirects(itemsOf(childOf(plugin.args, "rules")), this.#files(plugin), this.#plugins.findings),
+        return this.#plugins.redirectSteps(
+          readRedirects(itemsOf(childOf(plugin.args, "rules")), this.#files(plugin), this.#plugins.findings),
+          place,
         );
-        return [];
       case "fallback":
         return [this.#fallback(plugin)];
       case "ecs_handler": {

@@ -64,6 +64,9 @@ interface Path {
   readonly prefer: Modifiers;
   /** The step that may have answered from a table of hosts. */
   readonly fromHosts: Place | null;
+  /** The redirect that is in force in this sequence, and one of a sequence that has ended without an answer. */
+  readonly redirect: Redirect | null;
+  readonly endedRedirect: Redirect | null;
   /** A fallback before this step that may have ended the whole run, because both of its branches can come to no answer. */
   readonly mayHaveFailed: Outcome | null;
 }
@@ -79,8 +82,12 @@ const START: Path = {
   ecs: null,
   prefer: {},
   fromHosts: null,
+  redirect: null,
+  endedRedirect: null,
   mayHaveFailed: null,
 };
+
+type Redirect = Extract<Step, { kind: "redirect" }>;
 
 interface Leaf {
   readonly path: Path;
@@ -182,9 +189,10 @@ class Walker {
         });
         return;
       case "call": {
+        const back: Continue = (at) => next(withoutInnerRedirect(at, path));
         const frames: Record<typeof step.mode, Frame> = {
-          run: { end: next, accept: next },
-          jump: { end: next, accept: frame.accept },
+          run: { end: back, accept: back },
+          jump: { end: back, accept: frame.accept },
           goto: { end: frame.accept, accept: frame.accept },
         };
         const inner = frames[step.mode];
@@ -203,6 +211,7 @@ class Walker {
       case "forward":
         this.#reportOverwritten(path, `\`${step.tag}\``, place);
         this.#reportAfterFailure(path, step);
+        this.#reportEndedRedirect(path, step.tag);
         if ("why" in step.group) {
           this.#emit(path, { kind: "unknown", why: step.group.why, place }, place);
           return;
@@ -242,6 +251,9 @@ class Walker {
       case "hosts":
         this.#hosts(step, path, next);
         break;
+      case "redirect":
+        next({ ...path, redirect: step });
+        return;
       case "mark":
         next({ ...path, marks: new Set([...path.marks, step.mark]) });
         return;
@@ -304,6 +316,15 @@ class Walker {
       mayHaveFailed.place,
       `mosdns failed for names whose answer both branches drop, and ran no later step: here \`${by}\` (line ${step.place.line}) answers them too`,
     );
+  }
+
+  #reportEndedRedirect({ answer, endedRedirect }: Path, by: string): void {
+    if (answer === null && endedRedirect !== null)
+      this.#findings.add(
+        "changed",
+        endedRedirect.place,
+        `where no later step of its sequence answers, mosdns asks \`${by}\` for \`${endedRedirect.name}\` itself: here it is always an alias`,
+      );
   }
 
   #reportOverwritten({ answer, judged, fromHosts }: Path, by: string, place: Place): void {
@@ -461,6 +482,12 @@ interface Ways {
 function answered(path: Path, answer: Outcome | null): Path {
   const facts = new Map([...path.facts].filter(([key]) => !key.startsWith("response")));
   return { ...path, answer, facts, judged: false, fromHosts: null };
+}
+
+/** A sequence that is left gives the question its own name back. @param outer the path on which it was called. */
+function withoutInnerRedirect(path: Path, outer: Path): Path {
+  if (path.redirect === outer.redirect) return path;
+  return { ...path, redirect: outer.redirect, endedRedirect: path.answer === null ? path.redirect : path.endedRedirect };
 }
 
 /** Whether the answer came from hosts has been asked: that way is theirs. */

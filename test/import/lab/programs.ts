@@ -22,6 +22,7 @@ import { queryWire, readReply } from "../../support/message.ts";
 import { ADGUARDHOME } from "../programs/adguardhome.ts";
 import { DNSMASQ } from "../programs/dnsmasq.ts";
 import { MOSDNS } from "../programs/mosdns.ts";
+import { MOSDNS4 } from "../programs/mosdns4.ts";
 import { type Answerer, type Format, GROUPS, type Group, type Kind, type Question, type Setting } from "../programs/program.ts";
 import { SMARTDNS } from "../programs/smartdns.ts";
 
@@ -33,6 +34,7 @@ interface Case {
 
 const CASES: Readonly<Record<string, Case>> = {
   mosdns: { format: MOSDNS as Format<unknown>, args: (file) => ["start", "-c", file] },
+  mosdns4: { format: MOSDNS4 as Format<unknown>, args: (file) => ["start", "-c", file] },
   dnsmasq: { format: DNSMASQ as Format<unknown>, args: (file) => ["-k", "-C", file, "--user=root", "--pid-file="] },
   adguardhome: {
     format: ADGUARDHOME as Format<unknown>,

@@ -1,31 +1,95 @@
 import fc from "fast-check";
-import { type Answerer, answerOf, domainsOf, type Format, type Group, questionOf, Rows } from "./program.ts";
+import { geoip, geosite } from "../../support/dat.ts";
+import {
+  type Answerer,
+  answerOf,
+  BANNED,
+  domainsOf,
+  type Format,
+  GROUPS,
+  type Group,
+  HOME,
+  KINDS,
+  type Question,
+  questionOf,
+  Rows,
+} from "./program.ts";
 
-/** mihomo, section `dns`: of the keys of a policy, label by label from the end, a literal one beats `*`, which beats `.`; hosts come before. */
+/**
+ * mihomo, section `dns`: of the keys of a policy, label by label from the end, a literal one beats `*`, which beats `.`; sets of names stand in their order
+ * among runs of such keys; hosts come before, and names with a fake address before all that is asked.
+ */
 
-type Mark = "" | "*." | "." | "+.";
+type Mark = "" | "*." | "." | "+." | "geosite:";
+
+interface Policy {
+  readonly mark: Mark;
+  /** Of `geosite:` a category. */
+  readonly domain: string;
+  readonly target: Group;
+}
+
+interface Fallback {
+  readonly target: Group;
+  /** null = it is not written, which is the country's. */
+  readonly isByCountry: boolean | null;
+  readonly isBannedForeign: boolean;
+  readonly domains: readonly string[];
+  readonly categories: readonly string[];
+}
 
 interface Program {
   readonly standard: Group;
-  readonly policies: readonly { readonly mark: Mark; readonly domain: string; readonly target: Group }[];
+  readonly policies: readonly Policy[];
+  readonly fallback: Fallback | null;
+  /** The filter of names with fake addresses; null = none are made. */
+  readonly fake: { readonly mode: "blacklist" | "whitelist"; readonly filter: readonly string[] } | null;
   readonly host: string | null;
   readonly isIpv6: boolean;
 }
 
 const DOMAINS = ["example.com", "a.example.com", "b.a.example.com", "shop.example.com", "test.net"];
 const NAMES = [...DOMAINS, "c.b.a.example.com", "x.a.example.com", "y.example.com", "z.test.net", "w.org"];
+const CATEGORIES: Readonly<Record<string, readonly string[]>> = {
+  cn: ["shop.example.com", "full:a.example.com"],
+  games: ["test.net", "a.example.com"],
+};
 const FOUR = "10.1.2.3";
+const KEYS = [...DOMAINS.flatMap((domain) => ["", "*.", "+."].map((mark) => `${mark}${domain}`))];
+
+const policyOf = fc
+  .record({ target: fc.constantFrom<Group>("near", "far", "third") })
+  .chain(({ target }) =>
+    fc
+      .oneof(
+        { weight: 4, arbitrary: fc.tuple(fc.constantFrom<Mark>("", "*.", ".", "+."), fc.constantFrom(...DOMAINS)) },
+        { weight: 1, arbitrary: fc.tuple(fc.constant<Mark>("geosite:"), fc.constantFrom(...Object.keys(CATEGORIES))) },
+      )
+      .map(([mark, domain]): Policy => ({ mark, domain, target })),
+  );
+
+const fallbackOf: fc.Arbitrary<Fallback> = fc.record({
+  target: fc.constantFrom<Group>("far", "third"),
+  isByCountry: fc.constantFrom(null, true, false),
+  isBannedForeign: fc.boolean(),
+  domains: fc.subarray([...KEYS], { maxLength: 2 }),
+  categories: fc.subarray(Object.keys(CATEGORIES), { maxLength: 1 }),
+});
 
 const program: fc.Arbitrary<Program> = fc.record({
   standard: fc.constantFrom<Group>("near", "far"),
-  policies: fc.uniqueArray(
-    fc.record({
-      mark: fc.constantFrom<Mark>("", "*.", ".", "+."),
-      domain: fc.constantFrom(...DOMAINS),
-      target: fc.constantFrom<Group>("near", "far", "third"),
-    }),
+  policies: fc.uniqueArray(policyOf, {
     // What two lines for one name come to is no man's rule.
-    { maxLength: 5, selector: ({ mark, domain }) => `${mark === "*." ? mark : ""}${domain}` },
+    maxLength: 5,
+    selector: ({ mark, domain }) => `${mark === "*." || mark === "geosite:" ? mark : ""}${domain}`,
+  }),
+  fallback: fc.option(fallbackOf),
+  fake: fc.option(
+    fc.record({
+      mode: fc.constantFrom("blacklist", "whitelist"),
+      filter: fc.subarray([...KEYS, "geosite:cn"], { maxLength: 3 }),
+    }),
+    { freq: 3 },
   ),
   host: fc.option(fc.constantFrom(...DOMAINS)),
   isIpv6: fc.boolean(),
@@ -34,38 +98,95 @@ const program: fc.Arbitrary<Program> = fc.record({
 export const MIHOMO: Format<Program> = {
   kind: "mihomo",
   program,
-  question: questionOf(NAMES, ["A", "AAAA", "TXT"], ["foreign"]),
-  make: ({ standard, policies, host, isIpv6 }, { servers, listen }) => {
+  question: questionOf(NAMES, ["A", "AAAA", "TXT"], KINDS),
+  make: (made, { servers, listen }) => {
+    const { standard, policies, fallback, fake, host, isIpv6 } = made;
     const rows = new Rows();
+    const list = (items: readonly string[]) => JSON.stringify(items);
     rows.add(`ipv6: true\ndns:\n  enable: true\n  listen: ${listen.address}:${listen.port}`);
-    const ipv6 = rows.add(`  ipv6: ${isIpv6}\n  enhanced-mode: redir-host`);
-    rows.add(`  nameserver: [${servers[standard].address}]\n  nameserver-policy:`);
+    const ipv6 = rows.add(`  ipv6: ${isIpv6}`);
+    rows.add(`  enhanced-mode: ${fake === null ? "redir-host" : "fake-ip"}`);
+    if (fake !== null) rows.add(`  fake-ip-filter-mode: ${fake.mode}\n  fake-ip-filter: ${list(fake.filter)}`);
+    rows.add(`  nameserver: [${servers[standard].address}]`);
+    const judged = fallback === null ? 0 : rows.add(`  fallback: [${servers[fallback.target].address}]`);
+    if (fallback !== null) rows.add(`  fallback-filter: ${filterText(fallback)}`);
+    rows.add("  nameserver-policy:");
     const numbered = policies.map((each) => ({
       ...each,
       number: rows.add(`    "${each.mark}${each.domain}": ${servers[each.target].address}`),
     }));
     const hosts = host === null ? 0 : rows.add(`hosts:\n  ${host}: ${FOUR}`);
     return {
-      files: { "config.yaml": rows.text },
+      files: {
+        "config.yaml": rows.text,
+        "geosite.dat": geosite(CATEGORIES),
+        "geoip.dat": geoip({ CN: HOME }),
+      },
       run: (question) => {
         const { name, type } = question;
-        const found = numbered.flatMap((each) => {
-          const rank = rankOf(each.mark, each.domain, name);
-          return rank === null ? [] : [{ ...each, rank }];
-        });
-        const [best] = found.toSorted((one, other) => (one.rank < other.rank ? 1 : -1));
-        const lines = new Set([ipv6, hosts, ...found.map(({ number }) => number)]);
+        const found = numbered.filter(({ mark, domain }) => matches(`${mark}${domain}`, name));
+        const lines = new Set([ipv6, hosts, judged, ...found.map(({ number }) => number)]);
         const answered = (answer: Answerer) => ({ answers: [answer], asked: new Set<Group>(), lines });
         if (type === "AAAA" && !isIpv6) return answered("!nodata");
         if (host === name && type === "A") return answered(`=${FOUR}`);
         // An IPv4 address is given to both families.
         if (host === name && type === "AAAA") return answered("!nodata");
-        const group = best?.target ?? standard;
-        return { answers: [answerOf(group, question)], asked: new Set([group]), lines };
+        if (fake !== null && fake.filter.some((key) => matches(key, name)) === (fake.mode === "whitelist"))
+          return answered("!fake");
+        const policy = policyFor(numbered, name);
+        if (policy !== null) return { ...askOne(policy, question), lines };
+        if (fallback === null) return { ...askOne(standard, question), lines };
+        return { ...askTwo(standard, fallback, question), lines };
       },
     };
   },
 };
+
+function filterText({ isByCountry, isBannedForeign, domains, categories }: Fallback): string {
+  return JSON.stringify({
+    ...(isByCountry === null ? {} : { geoip: isByCountry, "geoip-code": "CN" }),
+    ...(isBannedForeign ? { ipcidr: BANNED } : {}),
+    ...(domains.length === 0 ? {} : { domain: domains }),
+    ...(categories.length === 0 ? {} : { geosite: categories }),
+  });
+}
+
+function askOne(group: Group, question: Question) {
+  return { answers: [answerOf(group, question)], asked: new Set([group]) };
+}
+
+/** The standard server's addresses count where they are all of the country, and none is banned; other types are its own. */
+function askTwo(standard: Group, { target, isByCountry, isBannedForeign, domains, categories }: Fallback, question: Question) {
+  const { name, type, answers } = question;
+  if (type !== "A" && type !== "AAAA") return askOne(standard, question);
+  const keys = [...domains, ...categories.map((category) => `geosite:${category}`)];
+  if (keys.some((key) => matches(key, name))) return askOne(target, question);
+  const kind = answers[standard];
+  const isForeign = (isByCountry !== false && kind !== "home") || (isBannedForeign && kind === "banned");
+  const hasAddresses = kind === "home" || kind === "foreign" || kind === "banned";
+  if (hasAddresses && !isForeign) return askOne(standard, question);
+  return { answers: [answerOf(target, question)], asked: new Set(GROUPS.filter((each) => each === standard || each === target)) };
+}
+
+/** Sets in their order; of keys that follow each other the best. */
+function policyFor(policies: readonly Policy[], name: string): Group | null {
+  let best: { readonly rank: string; readonly target: Group } | null = null;
+  for (const { mark, domain, target } of policies)
+    if (mark !== "geosite:") {
+      const rank = rankOf(mark, domain, name);
+      if (rank !== null && (best === null || rank > best.rank)) best = { rank, target };
+    } else if (best !== null) return best.target;
+    else if (matches(`${mark}${domain}`, name)) return target;
+  return best?.target ?? null;
+}
+
+function matches(key: string, name: string): boolean {
+  const [, mark = "", domain = ""] = /^(geosite:|\*\.|\+\.|\.)?(.*)$/.exec(key) ?? [];
+  if (mark !== "geosite:") return rankOf(mark as Mark, domain, name) !== null;
+  return (CATEGORIES[domain] ?? []).some((each) =>
+    each.startsWith("full:") ? each === `full:${name}` : domainsOf(name).includes(each),
+  );
+}
 
 /** The labels from the end, each 2 for a literal one, 1 for `*` and 0 for what `.` leaves open; null = it does not match. */
 function rankOf(mark: Mark, domain: string, name: string): string | null {

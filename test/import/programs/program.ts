@@ -26,7 +26,7 @@ export interface Endpoint {
 
 export interface Made {
   /** The first is the main file. */
-  readonly files: Readonly<Record<string, string>>;
+  readonly files: Readonly<Record<string, string | Uint8Array>>;
   readonly run: (question: Question) => Ran;
 }
 
@@ -54,8 +54,8 @@ export interface Question {
   readonly client?: string;
 }
 
-/** Who answers: a group, an address that stands in the file, or the program without any record (or with 0.0.0.0 and ::). */
-export type Answerer = Group | `=${string}` | "!nxdomain" | "!nodata" | "!refused" | "!zero" | "!made" | "!servfail";
+/** Who answers: a group, an address that stands in the file, or the program, without any record, with 0.0.0.0 and ::, or with an address of its own. */
+export type Answerer = Group | `=${string}` | "!fake" | "!nxdomain" | "!nodata" | "!refused" | "!zero" | "!made" | "!servfail";
 
 /** Addresses of the country as the importer knows them, and some that are in no list of it. */
 export const HOME = ["223.5.5.0/24", "119.29.29.0/24", "114.114.114.0/24", "180.76.76.0/24", "61.135.0.0/16", "2400:3200::/32"];
