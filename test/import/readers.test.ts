@@ -102,6 +102,29 @@ describe("AdGuard Home", () => {
     });
   });
 
+  test("rewrites hold for clients that are not filtered too, which the report says at the client, and for nobody where filtering is off", async () => {
+    const rest =
+      "filtering: { rewrites: [{ domain: nas.example, answer: 10.0.0.5 }] }\nclients:\n  persistent:\n    - { name: free, ids: [10.0.0.9], use_global_settings: false, filtering_enabled: false }\n";
+    const outcome = await adguard(plain, rest);
+    await expectDecisions(outcome, { "nas.example @10.0.0.9": "addresses" });
+    expect(outcome.told("changed")).toMatch(/^\d+: rewrites did not hold for the client `free`, which is not filtered/m);
+    const off = await adguard(plain, rest.replace("filtering: {", "filtering: { filtering_enabled: false,"));
+    await expectDecisions(off, { "nas.example": "upstream" });
+    expect(off.told("left")).toContain("rewrites, which are switched off");
+  });
+
+  test("a line of a hosts file gives its address in the default mode of blocking alone, and blocks in all others", async () => {
+    const rules = 'user_rules: ["10.9.9.9 own.example"]\n';
+    await expectDecisions(await adguard(plain, rules), { "own.example": "addresses", "x.own.example": "upstream" });
+    const blocking = await adguard(`${plain}  blocking_mode: nxdomain\n`, rules);
+    await expectDecisions(blocking, { "own.example": "nodata", "x.own.example": "upstream" });
+  });
+
+  test("names that the program drops by default are dropped", async () => {
+    const outcome = await adguard(`${plain}  blocked_hosts: [version.bind, id.server]\n`);
+    await expectDecisions(outcome, { "version.bind TXT": "drop", "id.server": "drop", "www.example": "upstream" });
+  });
+
   test("user rules: bare names, exceptions and modifiers keep their meaning (14, 21)", async () => {
     const rules = [
       "||ads.example^",

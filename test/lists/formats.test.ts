@@ -51,7 +51,7 @@ describe("hostile lists", () => {
 
   test("an entry of a .dat file that is longer than 4,096 bytes is passed over", () => {
     const entries = [domain(2, "a.test", ...Array.from({ length: 500 }, (_, index) => `attribute${index}`)), domain(2, "b.test")];
-    const reading = read(field(1, Buffer.concat([field(1, "CN"), ...entries])), "cn");
+    const reading = read(protobufField(1, Buffer.concat([protobufField(1, "CN"), ...entries])), "cn");
     expect(reading.warnings).toEqual([{ line: 1, reason: "an entry of more than 4096 bytes" }]);
     expect(matches(reading, "a.test", "b.test")).toEqual([null, "b.test:2"]);
   });

@@ -73,6 +73,7 @@ interface Upstreams {
 
 interface Client {
   readonly name: string;
+  readonly place: Place;
   readonly ids: readonly string[];
   readonly upstreams: Upstreams | null;
   readonly isFiltered: boolean;
@@ -101,8 +102,15 @@ class Reader {
     const written = [...textsOf(childOf(this.#dns, "upstream_dns")), ...this.#upstreamFile()];
     const global = this.#upstreams(written, "upstream", place);
     const clients = this.#clients();
-    const hosts = this.#rewrites();
     const blocking = this.#blocking();
+    const hosts = [...this.#rewrites(), ...blocking.hosts];
+    for (const client of clients)
+      if (!client.isFiltered && hosts.length > 0)
+        this.#findings.add(
+          "changed",
+          client.place,
+          `rewrites did not hold for the client \`${client.name}\`, which is not filtered: here \`hosts.records\` holds for all clients`,
+        );
     this.#reportRest();
     return {
       origin: "AdGuard Home",
@@ -118,7 +126,7 @@ class Reader {
         ),
         ...routesOf(global, "", null),
       ],
-      hosts: [...hosts, ...blocking.hosts],
+      hosts,
       bootstrap: this.#servers(textsOf(childOf(this.#dns, "bootstrap_dns"))).map(({ url }) => url),
       poison: NO_NETWORKS,
       bogus: { networks: this.#texts("bogus_nxdomain").filter(isNetwork), lists: [] },
@@ -239,7 +247,7 @@ class Reader {
       }
       if (ids.length === 0) return [];
       const upstreams = lines.length === 0 ? null : this.#upstreams(lines, labelFor(name), place);
-      return [{ name, ids, upstreams, isFiltered }];
+      return [{ name, place, ids, upstreams, isFiltered }];
     });
   }
 
@@ -270,7 +278,9 @@ class Reader {
   /** Exact names beat wildcards; types that a name has no address for are empty, but for a family that is asked of servers. */
   #rewrites(): readonly Host[] {
     const items = itemsOf(childOf(this.#filtering, "rewrites") ?? childOf(this.#dns, "rewrites"));
-    const isOff = textAt(this.#filtering, "rewrites_enabled") === "false";
+    // Rewrites are a part of filtering.
+    const isOff = textAt(this.#filtering, "rewrites_enabled") === "false" || this.#isOff("filtering_enabled");
+    if (isOff && items[0] !== undefined) this.#findings.add("left", items[0].place, "rewrites, which are switched off");
     const hosts = new Map<string, Host>();
     for (const item of isOff ? [] : items) {
       const { place } = item;
@@ -305,13 +315,15 @@ class Reader {
     return [...hosts.values()];
   }
 
+  /** Whether a switch of the filters is off, in its section of today or in that of older versions. */
+  #isOff(key: string): boolean {
+    return [this.#filtering, this.#dns].some((tree) => textAt(tree, key) === "false");
+  }
+
   #blocking(): { readonly rules: readonly ModelRule[]; readonly hosts: readonly Host[] } {
     const settings = this.#filtering ?? this.#dns;
-    const isOff = [settings, this.#dns].some((tree) =>
-      ["protection_enabled", "filtering_enabled"].some((key) => textAt(tree, key) === "false"),
-    );
     const place = settings?.place ?? this.#place;
-    if (isOff) {
+    if (this.#isOff("protection_enabled") || this.#isOff("filtering_enabled")) {
       this.#findings.add("left", place, "blocking, which is switched off");
       return { rules: [], hosts: [] };
     }
@@ -321,6 +333,7 @@ class Reader {
     const allowed = this.#lists("whitelist_filters");
     const user = readUserRules(textsOf(childOf(this.#tree, "user_rules")), {
       answer,
+      givesAddresses: blockingMode(settings) === "default",
       idsOf: (name) => this.#idsOf(name),
       findings: this.#findings,
     });
@@ -342,9 +355,7 @@ class Reader {
 
   #blockedHosts(): readonly ModelRule[] {
     const item = childOf(this.#dns, "blocked_hosts");
-    // The program's own defaults are names of class CH, which is refused anyway.
-    const names = textsOf(item).filter(({ text }) => !["version.bind", "id.server", "hostname.bind"].includes(text));
-    const patterns = names.flatMap(({ text, ...place }) => {
+    const patterns = textsOf(item).flatMap(({ text, ...place }) => {
       const read = patternsOf(text);
       if (read === null)
         this.#findings.add("changed", place, `\`${text}\` of \`blocked_hosts\`: it is no pattern, and not blocked`);
@@ -355,7 +366,7 @@ class Reader {
   }
 
   #blockingAnswer(settings: Tree | null, place: Place): "zero" | "nxdomain" | "refused" {
-    const mode = textAt(settings, "blocking_mode") || "default";
+    const mode = blockingMode(settings);
     if (mode === "nxdomain" || mode === "refused") return mode;
     if (mode === "custom_ip")
       this.#findings.add("changed", place, "`custom_ip`: blocked names get 0.0.0.0 and ::, not an address of one's own");
@@ -456,6 +467,10 @@ class Reader {
 
 function routesOf({ reserved, rest }: Upstreams, label: string, clients: readonly string[] | null): readonly ModelRule[] {
   return routes(reserved, rest, label, { ...ANYTHING, clients });
+}
+
+function blockingMode(settings: Tree | null): string {
+  return textAt(settings, "blocking_mode") || "default";
 }
 
 function labelFor(domain: string): string {

@@ -35,12 +35,17 @@ interface UserRules {
 interface UserRulesOptions {
   /** What is blocked gets. */
   readonly answer: OwnAnswer;
+  /** Whether a line of a hosts file gives its address: any other mode of blocking blocks the name. */
+  readonly givesAddresses: boolean;
   /** The addresses and ids of a client that the source has by this name. */
   readonly idsOf: (name: string) => readonly string[];
   readonly findings: Findings;
 }
 
-export function readUserRules(lines: readonly SourceLine[], { answer, idsOf, findings }: UserRulesOptions): UserRules {
+export function readUserRules(
+  lines: readonly SourceLine[],
+  { answer, givesAddresses, idsOf, findings }: UserRulesOptions,
+): UserRules {
   const lists = { blocked: [] as string[], allowed: [] as string[], important: [] as string[], importantAllowed: [] as string[] };
   const rules: ModelRule[] = [];
   const conditional: { readonly condition: RuleCondition; readonly place: Place }[] = [];
@@ -56,7 +61,7 @@ export function readUserRules(lines: readonly SourceLine[], { answer, idsOf, fin
       for (const written of names) {
         const name = hostName(written);
         if (name === null) leave(`\`${written}\` is no name`);
-        else if (/^(0\.0\.0\.0|127\.0\.0\.1|::1?)$/.test(first)) lists.blocked.push(`full:${name}`);
+        else if (!givesAddresses || /^(0\.0\.0\.0|127\.0\.0\.1|::1?)$/.test(first)) lists.blocked.push(`full:${name}`);
         else hosts.push({ ...hostWith(name, [first], place), others: "nodata" });
       }
       continue;
