@@ -174,7 +174,7 @@ export class BatchedUdp {
     if (!this.#isShared) for (const { raw } of this.#sockets) this.#calls.stopReceiving(raw.fd);
     const { promise: ended, resolve } = Promise.withResolvers<void>();
     worker.once("exit", resolve);
-    const timer = setTimeout(
+    const timer = this.#services.clock.setTimer(
       () => {
         worker.unref();
         void worker.terminate();
@@ -183,7 +183,7 @@ export class BatchedUdp {
       this.#isShared ? END_MS.shared : END_MS.alone,
     );
     await ended;
-    clearTimeout(timer);
+    timer.cancel();
   }
 
   #called(): void {

@@ -18,9 +18,6 @@ afterAll(() => scene.close());
 const FAILING = "queries are answered, but cannot be recorded";
 const WELL = "queries are recorded again";
 
-/** As long as the store waits for a lock: who waits for the store on the way of a query is as late. */
-const LATE_MS = 1000;
-
 /** Between looks at the API, which allows 50 requests a second. */
 const LOOK_MS = 150;
 
@@ -156,7 +153,7 @@ class Trial {
   }
 
   /**
-   * Waits until the fault shows, and sees that it does so in every place, and stays there.
+   * Waits until the fault shows, and sees that it does so in every place, and stays there, and that queries are answered meanwhile.
    * @param fix how what the operator is told to do begins; absent = there is nothing to be told.
    */
   async fails(reason: string, fix?: string): Promise<void> {
@@ -168,6 +165,8 @@ class Trial {
     // The server stays ready, because queries are answered.
     expect(readiness).toMatchObject({ status: 200, body: { problems: [`the query log stores nothing: ${reason}`] } });
     for (let look = 0; look < 10; look++) await this.#look();
+    await this.#asker.goesOn();
+    expect(this.#messages(WELL)).toEqual([]);
     const { body } = await this.#api.get("/metrics");
     expect(body).toMatch(/^fenliu_log_up 0$/m);
     expect(this.#messages(FAILING)).toMatchObject([
@@ -185,7 +184,7 @@ class Trial {
     expect(texts).toEqual([expect.stringMatching(says)]);
   }
 
-  /** Waits until queries are recorded again; then no query was lost or late all the time, and nothing was told twice. */
+  /** Waits until queries are recorded again; then no query was lost all the time, and nothing was told twice. */
   async recovers(): Promise<void> {
     await eventually(async () => {
       await this.#look();
@@ -196,7 +195,6 @@ class Trial {
     expect((await this.#api.get("/metrics")).body).toMatch(/^fenliu_log_up 1$/m);
     this.#answering = await this.#asker.end();
     expect(this.#answering.wrong).toBe(0);
-    expect(this.#answering.slowestMs).toBeLessThan(LATE_MS);
     expect(this.#messages(FAILING)).toHaveLength(1);
     expect(this.#messages(WELL)).toMatchObject([{ level: 30, dropped: 0 }]);
   }
