@@ -130,7 +130,7 @@ export class App implements Serving {
       return app;
     } catch (error) {
       const logFailure = (failure: unknown) => dependencies.log.warn({ err: failure }, "what was opened could not be closed");
-      await app.#closeParts(0).catch(logFailure);
+      await app.#closeParts({ graceMs: 0 }).catch(logFailure);
       throw error;
     }
   }
@@ -440,13 +440,19 @@ export class App implements Serving {
     this.#isHandingOver = false;
   }
 
-  /** Accepts no more queries, answers those under way, and closes everything. May be called again. */
-  close(): Promise<void> {
-    this.#closed ??= this.#changes.idle().then(() => this.#closeParts());
+  /** Accepts no more queries, answers those under way, and closes everything. May be called again. @param logPatienceMs see `QueryLog.close`. */
+  close(logPatienceMs?: number): Promise<void> {
+    this.#closed ??= this.#changes.idle().then(() => this.#closeParts({ logPatienceMs }));
     return this.#closed;
   }
 
-  async #closeParts(graceMs?: number): Promise<void> {
+  async #closeParts({
+    graceMs,
+    logPatienceMs,
+  }: {
+    readonly graceMs?: number;
+    readonly logPatienceMs?: number | undefined;
+  }): Promise<void> {
     for (const { timer } of this.#pauses) timer.cancel();
     await runInOrder([
       async () => await this.#listRefresher?.close(),
@@ -456,7 +462,7 @@ export class App implements Serving {
       async () => await this.#administration?.close(),
       () => this.#versions.close(),
       // The next process answers already: nobody waits for the end of this one but the log.
-      async () => await this.#records?.close(this.#isHandingOver ? HAND_OVER_LOG_MS : undefined),
+      async () => await this.#records?.close(this.#isHandingOver ? HAND_OVER_LOG_MS : logPatienceMs),
       () => this.#draining.close(),
       () => closeState(this.#state, null),
     ]);

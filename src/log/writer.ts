@@ -45,8 +45,11 @@ const CALM_MS = 60_000;
 /** A file that is damaged again so soon after it was made is not thrown away at once. */
 const RENEWAL_MS = 60_000;
 
-/** For `close`: to store what waits, and to end the database. With what the end of a thread takes a process that is told to end does so within 2 s. */
-const CLOSE_MS = { flush: 1600, end: 200 } as const;
+/**
+ * For `close`: to store what waits and to end the database, for which there are 200 ms at the least: what was found to go wrong is saved then. With the 400
+ * of the end of a thread a process that is told to end does so within 2 s.
+ */
+const CLOSE_MS = { all: 1600, end: 200 } as const;
 
 /** Types are stripped from sources, not from what was built of them. */
 const THREAD = import.meta.url.endsWith(".ts")
@@ -180,16 +183,18 @@ export class Writer {
   }
 
   async #close(patienceMs?: number): Promise<void> {
-    const { feed, report } = this.#surroundings;
+    const { clock, feed, report } = this.#surroundings;
+    const endMs = clock.now() + (patienceMs ?? CLOSE_MS.all);
     feed.listen(null);
     const written = feed.positions();
-    if (this.#options !== null) await (patienceMs === undefined ? this.flush(CLOSE_MS.flush) : this.#flushPatiently(patienceMs));
+    if (this.#options !== null)
+      await (patienceMs === undefined ? this.flush(CLOSE_MS.all - CLOSE_MS.end) : this.#flushPatiently(patienceMs));
     this.#ended = true;
     for (const timer of [this.#commit, this.#tell, this.#tidy, this.#retry]) timer?.cancel();
     if (this.#opened)
       await this.#within(
         this.#thread.call("close", this.#mark(this.#readMarked())).catch(() => null),
-        CLOSE_MS.end,
+        Math.max(CLOSE_MS.end, endMs - clock.now()),
       );
     await this.#thread.close();
     const lost = this.#dropUpTo(written) + this.#dropAside();

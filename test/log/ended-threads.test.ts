@@ -95,6 +95,37 @@ test("a log closed just after its thread ended reports exactly the records that 
   expect(lost).toEqual(dropped === 0 ? [] : [{ kind: "lost", file: path, records: dropped }]);
 });
 
+test("a log whose thread has hung up is closed after two seconds at most, and reports what is lost", async () => {
+  const { log, append, clock, events, path } = await opened();
+  append(records(BATCH));
+  await log.get(1);
+  const holder = new DatabaseSync(path, { timeout: 10_000 });
+  onTestFinished(() => holder.close());
+  holder.exec("BEGIN IMMEDIATE");
+  append(records(BATCH, BATCH));
+  const closed = log.close();
+  await clock.advance(2000);
+  await closed;
+  expect(events.pending.filter(({ kind }) => kind === "lost")).toEqual([{ kind: "lost", file: path, records: BATCH }]);
+});
+
+test("a thread that is slow to end saves what it has found to go wrong", async () => {
+  const { log, append, clock, path } = await opened();
+  append(records(BATCH));
+  await log.get(1);
+  append(records(BATCH, BATCH).map((each) => ({ ...each, rcode: "SERVFAIL", answers: [] })));
+  expect(await log.problems()).toMatchObject([{ queries: BATCH }]);
+  const holder = new DatabaseSync(path, { timeout: 10_000 });
+  onTestFinished(() => holder.close());
+  holder.exec("BEGIN IMMEDIATE");
+  const closed = log.close();
+  await clock.advance(1000);
+  holder.exec("COMMIT");
+  await closed;
+  const again = await opened(path);
+  expect(await again.log.problems()).toMatchObject([{ queries: BATCH }]);
+});
+
 /** Starts storing the waiting records without waiting for the result. */
 function storeNow(log: QueryLog): void {
   void log.get(1).catch(() => null);
