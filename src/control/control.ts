@@ -205,7 +205,7 @@ export class ServerControl implements Control {
       config: () => this.#state.config,
       drafts,
       history: this.#history,
-      whatIf: (text) => this.#whatIfOfDay(text),
+      whatIf: (text, signal) => this.#whatIfOfDay(text, signal),
       reload: (config) =>
         server.reload(config).catch((error: unknown) => {
           throw refusalOf(error, config);
@@ -258,10 +258,10 @@ export class ServerControl implements Control {
   }
 
   /** Over the last day of the log; null where there is none. */
-  async #whatIfOfDay(config: string): Promise<WhatIf | null> {
+  async #whatIfOfDay(config: string, signal: AbortSignal): Promise<WhatIf | null> {
     if (this.queries.status().state === "off") return null;
     const toMs = this.#clock.wallMs();
-    return await this.whatIf({ config, fromMs: toMs - DAY_MS, toMs, examples: 10 });
+    return await this.#explainer.whatIf({ config, fromMs: toMs - DAY_MS, toMs, examples: 10 }, signal);
   }
 
   upstreams(): readonly UpstreamGroup[] {

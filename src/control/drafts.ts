@@ -55,9 +55,12 @@ export class Drafts {
     this.#queue = new BoundedQueue({ clock, maxWaiting: LIMITS.waiting, limitMs: LIMITS.useMs });
   }
 
-  /** @throws ControlError `invalid` if the draft is too large or takes too long to read; the errors of `BoundedQueue.run`. */
-  use<Result>(draft: Draft, task: (read: ConfigResult) => Promise<Result>): Promise<Result> {
-    return this.#withThread(draft, (_, read) => task(read));
+  /**
+   * @param signal see `BoundedQueue.run`.
+   * @throws ControlError `invalid` if the draft is too large or takes too long to read; the errors of `BoundedQueue.run`.
+   */
+  use<Result>(draft: Draft, task: (read: ConfigResult) => Promise<Result>, signal?: AbortSignal): Promise<Result> {
+    return this.#withThread(draft, (_, read) => task(read), signal);
   }
 
   /** Checks a draft as if it were the configuration file at a start (`checkDraft`). @throws as `use`. */
@@ -74,6 +77,7 @@ export class Drafts {
   async #withThread<Result>(
     draft: Draft,
     work: (thread: Thread<DraftCalls>, read: ConfigResult) => Promise<Result>,
+    signal?: AbortSignal,
   ): Promise<Result> {
     if (Buffer.byteLength(draft.text) > MAX_DRAFT_BYTES)
       throw new ParameterError({
@@ -88,6 +92,7 @@ export class Drafts {
       try {
         const read = await thread.call("read", draft);
         if (read.kind === "ok") checkSources(read.config);
+        signal?.throwIfAborted();
         return await work(thread, read);
       } catch (error) {
         throw error instanceof ThreadError ? refusalOf(error) : error;
@@ -95,7 +100,7 @@ export class Drafts {
         this.#thread = null;
         await thread.close();
       }
-    });
+    }, signal);
   }
 }
 
@@ -195,12 +200,15 @@ export class BoundedQueue {
   }
 
   /**
+   * @param signal gives the place in the queue up. A task that has one may wait however many do: it is wanted as long as the signal is silent.
    * @throws what `task` throws; ControlError `unavailable` where too many tasks wait, `slow` where the task took too long: its result is lost then.
    */
-  async run<Result>(task: () => Promise<Result>): Promise<Result> {
+  async run<Result>(task: () => Promise<Result>, signal?: AbortSignal): Promise<Result> {
     const { clock, maxWaiting, limitMs } = this.#limits;
-    if (this.#queue.pending > maxWaiting) throw new ControlError("unavailable", "others are being worked on: try again later");
+    if (signal === undefined && this.#queue.pending > maxWaiting)
+      throw new ControlError("unavailable", "others are being worked on: try again later");
     return await this.#queue.add(async () => {
+      signal?.throwIfAborted();
       const done = await awaitWithin(
         clock,
         limitMs,

@@ -24,7 +24,7 @@ interface ConfigEditsParts {
   readonly drafts: Pick<Drafts, "use">;
   readonly history: Pick<ConfigHistory, "keep" | "text">;
   /** Over the logged queries of the last day; null = there is no log. */
-  readonly whatIf: (text: string) => Promise<WhatIf | null>;
+  readonly whatIf: (text: string, signal: AbortSignal) => Promise<WhatIf | null>;
   /** @throws ControlError `refused`; then the configuration before serves on. */
   readonly reload: (config: Config) => Promise<void>;
 }
@@ -43,6 +43,8 @@ interface Ticket {
   readonly text: string;
   readonly endsMs: number;
   preview: EditPreview;
+  /** Ends its what-if; null = none was begun, or it was interrupted. */
+  whatIf: AbortController | null;
 }
 
 /**
@@ -72,6 +74,8 @@ export class ConfigEdits {
 
   /** @param base `digest` of the file that the edit is meant for. */
   async preview(edit: ConfigEdit, base: string, caller: string): Promise<EditPreview> {
+    // Drafts are used one after the other. What the caller's edits before this one would change is compared when somebody asks for it again.
+    for (const ticket of this.#tickets.values()) if (ticket.caller === caller) interruptWhatIf(ticket);
     const { text: before } = await this.#read();
     checkBase(before, base);
     const text = edited(before, edit);
@@ -80,13 +84,16 @@ export class ConfigEdits {
     const mayApply = check.ok && isReloadable && expect.broken.length === 0 && text !== before;
     const ticket = mayApply ? randomBytes(12).toString("base64url") : null;
     const preview: EditPreview = { diff, check, expect, whatIf: null, whatIfDone: ticket === null, ticket };
-    if (ticket !== null) this.#issue({ id: ticket, caller, base, text, preview, endsMs: this.#parts.clock.now() + TICKET_MS });
+    const endsMs = this.#parts.clock.now() + TICKET_MS;
+    if (ticket !== null) this.#issue({ id: ticket, caller, base, text, preview, endsMs, whatIf: null });
     return preview;
   }
 
   /** @throws ControlError `missing` */
   ticket(id: string, caller: string): EditPreview {
-    return this.#ticket(id, caller).preview;
+    const ticket = this.#ticket(id, caller);
+    this.#beginWhatIf(ticket);
+    return ticket.preview;
   }
 
   /** Checks the edit once more, writes the file and puts it in place. @throws ControlError; then the file is as before. */
@@ -111,14 +118,24 @@ export class ConfigEdits {
 
   #issue(ticket: Ticket): void {
     const nowMs = this.#parts.clock.now();
-    for (const [id, { endsMs }] of this.#tickets)
-      if (endsMs <= nowMs || this.#tickets.size >= MAX_TICKETS) this.#tickets.delete(id);
+    for (const old of this.#tickets.values()) {
+      if (old.endsMs > nowMs && this.#tickets.size < MAX_TICKETS) continue;
+      interruptWhatIf(old);
+      this.#tickets.delete(old.id);
+    }
     this.#tickets.set(ticket.id, ticket);
+    this.#beginWhatIf(ticket);
+  }
+
+  #beginWhatIf(ticket: Ticket): void {
+    if (ticket.preview.whatIfDone || ticket.whatIf !== null) return;
+    const ending = new AbortController();
+    ticket.whatIf = ending;
     const finish = (whatIf: WhatIf | null): void => {
-      ticket.preview = { ...ticket.preview, whatIf, whatIfDone: true };
+      if (!ending.signal.aborted) ticket.preview = { ...ticket.preview, whatIf, whatIfDone: true };
     };
     // A what-if that fails leaves the edit without one.
-    void this.#parts.whatIf(ticket.text).then(finish, () => finish(null));
+    void this.#parts.whatIf(ticket.text, ending.signal).then(finish, () => finish(null));
   }
 
   #ticket(id: string, caller: string): Ticket {
@@ -176,6 +193,11 @@ export class ConfigEdits {
       throw new ControlError("refused", `${path} cannot be read: ${reason}`);
     }
   }
+}
+
+function interruptWhatIf(ticket: Ticket): void {
+  ticket.whatIf?.abort();
+  ticket.whatIf = null;
 }
 
 function edited(text: string, edit: ConfigEdit): string {

@@ -84,10 +84,11 @@ export class Explainer {
     });
   }
 
-  whatIf({ config: text, ...request }: WhatIfRequest): Promise<WhatIf> {
+  /** @param signal see `Drafts.use`. */
+  whatIf({ config: text, ...request }: WhatIfRequest, signal?: AbortSignal): Promise<WhatIf> {
     const { server, queries, drafts } = this.#parts;
     const { path } = server.state.config;
-    return drafts.use({ text, path }, (draft) => whatIf(server.state, { draft, request, queries }));
+    return drafts.use({ text, path }, (draft) => whatIf(server.state, { draft, request, queries, signal }), signal);
   }
 
   checkConfig(text: string): Promise<ConfigCheck> {

@@ -30,6 +30,8 @@ interface WhatIfParts {
   readonly draft: ConfigResult;
   readonly request: Omit<WhatIfRequest, "config">;
   readonly queries: Pick<QuerySource, "read">;
+  /** Ends it before all queries are compared. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -37,12 +39,12 @@ interface WhatIfParts {
  * disk; nothing is downloaded. Access rules and the answers of upstreams play no part.
  * @throws ControlError `invalid` with every problem of the draft, `unavailable` if the log cannot be read.
  */
-export async function whatIf(state: ServerState, { draft, request, queries }: WhatIfParts): Promise<WhatIf> {
+export async function whatIf(state: ServerState, { draft, ...parts }: WhatIfParts): Promise<WhatIf> {
   const config = configOf(draft);
   const after = await openPolicy(config, NO_DIAGNOSTICS);
   const comparison = new Comparison(state.policy, after);
-  const truncated = await compareAll(comparison, state, { request, queries });
-  return { ...comparison.result(request.examples), truncated, notes: [...comparison.notes(), ...listNotes(after)] };
+  const truncated = await compareAll(comparison, state, parts);
+  return { ...comparison.result(parts.request.examples), truncated, notes: [...comparison.notes(), ...listNotes(after)] };
 }
 
 /** The configuration of a draft that decides queries. @throws ParameterError with every problem */
@@ -61,11 +63,11 @@ function parameterError(reasons: readonly string[]): ParameterError {
 async function compareAll(
   comparison: Comparison,
   state: ServerState,
-  { request, queries }: Omit<WhatIfParts, "draft">,
+  { request, queries, signal: given }: Omit<WhatIfParts, "draft">,
 ): Promise<boolean> {
   const { now } = state.resolver.clock;
   const ending = new AbortController();
-  const signal = AbortSignal.any([ending.signal, AbortSignal.timeout(LIMIT_MS)]);
+  const signal = AbortSignal.any([ending.signal, AbortSignal.timeout(LIMIT_MS), ...(given === undefined ? [] : [given])]);
   let sliceMs = now();
   let looked = 0;
   try {
