@@ -45,7 +45,13 @@ export async function call<K extends Operation>(
   isGone.value = false;
   heardAt.value = Date.now();
   if (response.status === 204) return undefined as Calls[K]["output"];
-  const json = await response.json().catch(() => null);
+  const json: ReturnType<typeof JSON.parse> = await response.json().catch((error: unknown) => {
+    // What was given up, or broke off, is no answer.
+    if (abort?.aborted) throw error;
+    if (!response.ok) return null;
+    isGone.value = true;
+    throw new CallError(0, "");
+  });
   if (response.ok) return json;
   if (response.status === 401) signInNeeded.value = true;
   throw new CallError(response.status, visibleText(json?.detail ?? `HTTP ${response.status}`), json?.problems ?? []);
