@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { CallError, call, heardAt, isGone, session, signInNeeded } from "./api/call.ts";
 import { useCall } from "./api/use-call.ts";
 import { go, goBack, route, useKeys } from "./navigation.ts";
-import { HealthWord, useHealth } from "./pages/health.tsx";
+import { HealthAnnouncement, HealthWord, useHealth } from "./pages/health.tsx";
 import { Home } from "./pages/home.tsx";
 import { Dialog } from "./parts/dialog.tsx";
 import { Line } from "./parts/text.tsx";
@@ -59,6 +59,7 @@ export function Shell() {
         <NameBox box={box} />
         <Pauses />
         <HealthWord />
+        <HealthAnnouncement />
       </header>
       <nav class="rail" aria-label={words().shell.navigation}>
         {PLACES.map(([each, , to], index) => (

@@ -7,7 +7,7 @@ export interface Journey {
   readonly type: string;
   readonly client: string;
   readonly clientId: string | null;
-  /** How it came: `DoH · HTTP/1.1 · GET`; null = it was not sent by a client. */
+  /** How it came: `DoH · HTTP/1.1 · GET`; null = no client sent it. */
   readonly listener: string | null;
   /** null = the version of the time is not kept any more. */
   readonly steps: readonly TraceStep[] | null;
@@ -51,14 +51,14 @@ const TRANSPORTS: Readonly<Record<QueryRecord["transport"], string>> = { udp: "U
 
 export function journeyOfRecord(record: QueryRecord): Journey {
   const { transport, http, method, answers, rcode, durationUs, size, ede } = record;
-  const parts = [TRANSPORTS[transport], http === null ? null : `HTTP/${http}`, method];
+  const parts = [TRANSPORTS[transport], ...(http === null ? [] : [`HTTP/${http}`]), ...(method === null ? [] : [method])];
   return {
     provenance: { kind: "recorded", id: record.id, time: record.time, version: record.version },
     name: record.name,
     type: record.type,
     client: record.client,
     clientId: record.clientId,
-    listener: parts.filter((part) => part !== null).join(" · "),
+    listener: parts.join(" · "),
     steps: record.trace,
     decision: { rule: record.rule, route: record.route, near: null, far: null, answer: null },
     source: record.source,

@@ -2,7 +2,7 @@ import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import type { Attempt, TraceStep } from "../api/calls.ts";
 import { useCall } from "../api/use-call.ts";
-import { Text, Waiting } from "../parts/text.tsx";
+import { Name, Text, Waiting } from "../parts/text.tsx";
 import { visibleText } from "../parts/visible.ts";
 import { CONFIG, urlOf } from "../routes.ts";
 import { format, words } from "../words/words.ts";
@@ -84,11 +84,12 @@ function StationTitle({ title, differs }: { readonly title: string; readonly dif
 
 /** Both sides of a comparison have the same stations. */
 function stationsOf(journey: Journey, differences: Differences | undefined): readonly StationView[] {
-  const { edits } = journey;
+  const { edits, listener } = journey;
   const say = words().journey;
   const hasEdits = edits.length > 0 || differences?.edits === true;
   return [
     { key: "who", title: say.who, differs: false, content: <Who journey={journey} /> },
+    ...(listener === null ? [] : [{ key: "listener", title: say.listener, differs: false, content: <p>{listener}</p> }]),
     {
       key: "rules",
       title: say.rules,
@@ -103,12 +104,11 @@ function stationsOf(journey: Journey, differences: Differences | undefined): rea
   ];
 }
 
-function Who({ journey: { provenance, client, clientId, listener } }: { readonly journey: Journey }) {
+function Who({ journey: { provenance, client, clientId } }: { readonly journey: Journey }) {
   return (
     <>
       <p>
         <Text value={clientId === null ? client : `${clientId} · ${client}`} mono />
-        {listener === null ? null : <span class="soft"> · {listener}</span>}
       </p>
       <p class="soft small">
         {provenance.kind === "recorded" ? format.value.moment(provenance.time) : words().journey.provenance[provenance.kind]}
@@ -286,7 +286,7 @@ function Step({ step, journey }: { readonly step: TraceStep; readonly journey: J
     case "alias":
       return (
         <>
-          {say.alias} <Text value={step.target} mono />
+          {say.alias} <Name value={step.target} />
         </>
       );
     case "compared":

@@ -3,7 +3,7 @@ import { CallError, call } from "../api/call.ts";
 import type { CachedAnswer, CacheView } from "../api/calls.ts";
 import { useCall } from "../api/use-call.ts";
 import { useKeys } from "../navigation.ts";
-import { Text, Waiting } from "../parts/text.tsx";
+import { Count, Text, Waiting } from "../parts/text.tsx";
 import { format, words } from "../words/words.ts";
 
 const EVERY_MS = 5000;
@@ -91,7 +91,7 @@ function Held({ answers }: { readonly answers: readonly CachedAnswer[] }) {
               ? words().journey.age(format.value.duration(held.ageSeconds), format.value.duration(held.remainingSeconds))
               : say.staleFor(format.value.duration(-held.remainingSeconds))}
             {" · "}
-            {say.hits(format.value.count(held.hits))}
+            <Count value={held.hits} tone="soft" say={say.hits} />
           </p>
         </li>
       ))}
@@ -113,14 +113,16 @@ function Fullness({ stats: { hits, misses, positive, negative } }: { readonly st
         ([title, { entries, bytes, budgetBytes, evictions }]) => (
           <section key={title} class="panel">
             <h2>{title}</h2>
-            <p class="big mono">{format.value.count(entries)}</p>
+            <p class="big mono">
+              <Count value={entries} tone="" />
+            </p>
             <svg class="share" width="100%" height="6" aria-hidden="true">
               <rect class="track" width="100%" height="6" rx="3" />
               <rect width={`${(bytes / Math.max(1, budgetBytes)) * 100}%`} height="6" rx="3" />
             </svg>
             <p class="small soft">
               {say.room(format.value.bytes(bytes), format.value.bytes(budgetBytes))} ·{" "}
-              {say.evictions(format.value.count(evictions))}
+              <Count value={evictions} tone="" say={say.evictions} />
             </p>
           </section>
         ),

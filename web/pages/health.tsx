@@ -1,4 +1,4 @@
-import { useEffect } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { isGone } from "../api/call.ts";
 import type { Health } from "../api/calls.ts";
 import { health, isLive } from "../api/events.ts";
@@ -6,6 +6,8 @@ import { useCall } from "../api/use-call.ts";
 import bad from "../icons/bad.svg";
 import care from "../icons/care.svg";
 import well from "../icons/well.svg";
+import { Announcer } from "../parts/announcer.ts";
+import { sayAll } from "../words/said.ts";
 import { words } from "../words/words.ts";
 
 export type HealthState = Health["state"];
@@ -35,12 +37,43 @@ export function useHealth(): void {
   }, [state]);
 }
 
-/** The one word of the header. Screen readers hear it when it changes. */
+/** The one word of the header. */
 export function HealthWord() {
   const state = stateNow();
   return (
     <a class={`health-word ${TONES[state]}`} href="/">
-      <span aria-hidden="true">{SIGNS[state]}</span> <span role="status">{words().health.states[state]}</span>
+      <span aria-hidden="true">{SIGNS[state]}</span> {words().health.states[state]}
     </a>
+  );
+}
+
+const MOST_SAID = 3;
+
+function partState({ kind, name, state }: Health["items"][number]): string {
+  return `${kind} ${name} ${state}`;
+}
+
+/** Changes of the health, for screen readers: the state, and what has become otherwise. */
+export function HealthAnnouncement() {
+  const [said, setSaid] = useState("");
+  const [announcer] = useState(() => new Announcer(setSaid));
+  const state = stateNow();
+  const known = health.value;
+  const items = known?.items ?? [];
+  const all = JSON.stringify([state, ...items.map(partState)]);
+  useEffect(() => {
+    if (known === null) return;
+    announcer.tell(all, (told) => {
+      const before: ReadonlySet<string> = new Set(JSON.parse(told));
+      const changed = items.filter((item) => !before.has(partState(item))).slice(0, MOST_SAID);
+      const { titles, announced } = words().health;
+      return announced(titles[state], sayAll(changed.map(({ said }) => said)));
+    });
+  }, [all]);
+  useEffect(() => () => announcer.close(), []);
+  return (
+    <p class="hidden" role="status">
+      {said}
+    </p>
   );
 }

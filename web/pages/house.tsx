@@ -88,8 +88,9 @@ function Group({ group: { name, strategy, fallback, well, inFlight, breaches, me
               <span class="hidden">{isWell ? say.well : say.silent}</span> <Text value={server} mono />
             </p>
             <p class="small soft">
-              {latencyMs === null ? say.notMeasured : format.value.ms(latencyMs)} · {say.questions(format.value.count(questions))}{" "}
-              · <span class={failures > 0 ? "care" : ""}>{say.failures(format.value.count(failures))}</span>
+              {latencyMs === null ? say.notMeasured : format.value.ms(latencyMs)} ·{" "}
+              <Count value={questions} tone="" say={say.questions} /> ·{" "}
+              <Count value={failures} tone={failures > 0 ? "care" : ""} say={say.failures} />
               {waiting === 0 ? "" : ` · ${say.inFlight(format.value.exact(waiting))}`}
             </p>
             {lastFailure === null ? null : (

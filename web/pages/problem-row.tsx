@@ -1,5 +1,5 @@
 import type { Trouble } from "../api/calls.ts";
-import { Sentence, Text } from "../parts/text.tsx";
+import { Name, Sentence, Text } from "../parts/text.tsx";
 import { urlOf } from "../routes.ts";
 import { format, words } from "../words/words.ts";
 
@@ -45,12 +45,12 @@ export function ProblemRow({ problem, isOpen = false }: { readonly problem: Trou
 export function ProblemTitle({ problem: { suffix, names, nameCount, why, queries } }: { readonly problem: Trouble }) {
   if (queries === 0) return <Sentence said={why} />;
   const [only] = names;
-  if (nameCount === 1 && only !== undefined) return <Text value={only.key} mono max={40} />;
+  if (nameCount === 1 && only !== undefined) return <Name value={only.key} max={40} />;
   const count = words().problems.names(format.value.ofProblem(nameCount));
   if (suffix === "") return <strong>{count}</strong>;
   return (
     <>
-      <Text value={suffix} mono max={40} /> <span class="soft small">({count})</span>
+      <Name value={suffix} max={40} /> <span class="soft small">({count})</span>
     </>
   );
 }

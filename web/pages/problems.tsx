@@ -5,7 +5,7 @@ import { useCall } from "../api/use-call.ts";
 import { go, route, useKeys } from "../navigation.ts";
 import { EditPreview } from "../parts/edit-preview.tsx";
 import { Opened, walkRows } from "../parts/list.tsx";
-import { Line, Sentence, Text, Waiting } from "../parts/text.tsx";
+import { Line, Name, Sentence, Text, Waiting } from "../parts/text.tsx";
 import { ASK, CONFIG, QUERIES, queriesWith, urlOf } from "../routes.ts";
 import { format, words } from "../words/words.ts";
 import { HostDialog } from "./host-dialog.tsx";
@@ -147,7 +147,7 @@ function ProblemView({ problem, onChange }: { readonly problem: Trouble; readonl
                 {names.slice(0, 5).map(({ key, count }) => (
                   <li key={key}>
                     <a href={urlOf(queriesWith("name", `full:${key}`))}>
-                      <Text value={key} mono />
+                      <Name value={key} />
                     </a>{" "}
                     <span class="mono soft">{format.value.exact(count)}</span>
                   </li>

@@ -5,7 +5,7 @@ import { useCall } from "../api/use-call.ts";
 import { journeyOfRecord } from "../journey/journey.ts";
 import { Picture } from "../journey/picture.tsx";
 import { Opened } from "../parts/list.tsx";
-import { Text } from "../parts/text.tsx";
+import { Name } from "../parts/text.tsx";
 import { ASK, QUERIES, type QueriesRoute, queriesWith, urlOf } from "../routes.ts";
 import { format, words } from "../words/words.ts";
 import { HostDialog } from "./host-dialog.tsx";
@@ -26,7 +26,7 @@ export function QueryView({ id, at }: { readonly id: number; readonly at: Querie
       {data === null ? null : (
         <>
           <h2>
-            <Text value={data.name === "" ? words().queries.noName : data.name} mono /> <span class="soft">{data.type}</span>
+            <Name value={data.name === "" ? words().queries.noName : data.name} /> <span class="soft">{data.type}</span>
           </h2>
           <Picture journey={journeyOfRecord(data)} />
           <NextSteps record={data} />

@@ -3,6 +3,7 @@ import type { CallError } from "../api/call.ts";
 import { useIsPhone } from "../theme.ts";
 import { type SaidSentence, sayText } from "../words/said.ts";
 import { format, words } from "../words/words.ts";
+import { lettersOf } from "./letters.ts";
 import { shortened, visiblePieces, visibleText } from "./visible.ts";
 
 interface TextProps {
@@ -35,10 +36,41 @@ export function Text({ value, max = 80, mono = false }: TextProps) {
 
 /** The same where a press means something else: cut by the style, whole in the title. */
 export function Line({ value }: Pick<TextProps, "value">) {
+  const letters = lettersOf(value);
   return (
-    <bdi class="cut" title={visibleText(value)}>
+    <bdi class="cut" title={visibleText(letters === null ? value : `${value} (${letters.join(".")})`)}>
       <Pieces text={value} />
+      {letters === null ? null : <Letters labels={letters} />}
     </bdi>
+  );
+}
+
+/** A domain name. What its A-labels are meant to be read as stands beside them, never in their place: it may look like another name. */
+export function Name({ value, max = 80 }: Omit<TextProps, "mono">) {
+  const letters = lettersOf(value);
+  return (
+    <>
+      <Text value={value} max={max} mono />
+      {letters === null ? null : <Letters labels={letters} />}
+    </>
+  );
+}
+
+/** Each label for itself: one that is written from right to left does not move the others. */
+function Letters({ labels }: { readonly labels: readonly string[] }) {
+  return (
+    <span class="soft letters wrap" dir="ltr">
+      {" ("}
+      {labels.map((label, index) => (
+        <span key={`${index} ${label}`}>
+          {index === 0 ? "" : "."}
+          <bdi>
+            <Pieces text={label} />
+          </bdi>
+        </span>
+      ))}
+      )
+    </span>
   );
 }
 
@@ -50,23 +82,25 @@ function Pieces({ text }: { readonly text: string }) {
 
 interface CountProps {
   readonly value: number;
+  /** How it is drawn. */
+  readonly tone?: string;
   /** What is said of the number. */
   readonly say?: (count: string) => string;
 }
 
 /** A number as people say it, `61.2k`; exact in its title, and when it is pressed where nobody can point at it. */
-export function Count({ value, say = (count) => count }: CountProps) {
+export function Count({ value, tone = "mono soft", say = (count) => count }: CountProps) {
   const [isExact, setExact] = useState(false);
   const isPhone = useIsPhone();
   const { count, exact } = format.value;
   if (!isPhone || count(value) === exact(value))
     return (
-      <span class="mono soft" title={exact(value)}>
+      <span class={tone} title={exact(value)}>
         {say(count(value))}
       </span>
     );
   return (
-    <button type="button" class="link count mono" aria-pressed={isExact} onClick={() => setExact(!isExact)}>
+    <button type="button" class={`link count ${tone}`} aria-pressed={isExact} onClick={() => setExact(!isExact)}>
       {say(isExact ? exact(value) : count(value))}
     </button>
   );

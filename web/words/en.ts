@@ -72,6 +72,7 @@ export const en = {
     states: { well: "All well", care: "Needs a look", bad: "In trouble", unknown: "Not known" },
     titles: { well: "All is well", care: "Needs a look", bad: "In trouble", unknown: "Not known yet" },
     since: (time: string) => `since ${time}`,
+    announced: (state: string, parts: string) => `${state}. ${parts}`.trim(),
   },
   home: {
     lastDay: "Last 24 hours",
@@ -198,6 +199,7 @@ export const en = {
   },
   journey: {
     who: "Client",
+    listener: "Came by",
     version: "configuration",
     provenance: { live: "asked just now", expected: "what would happen" },
     rules: "Rules",

@@ -71,6 +71,7 @@ export const zh: Words = {
     states: { well: "一切正常", care: "需要看看", bad: "出了故障", unknown: "未知" },
     titles: { well: "一切正常", care: "需要看看", bad: "出了故障", unknown: "还不知道" },
     since: (time) => `自 ${time}`,
+    announced: (state, parts) => `${state}。${parts}`,
   },
   home: {
     lastDay: "最近 24 小时",
@@ -196,6 +197,7 @@ export const zh: Words = {
   },
   journey: {
     who: "客户端",
+    listener: "接入",
     version: "配置",
     provenance: { live: "刚刚实际查询", expected: "将会如何" },
     rules: "规则",
