@@ -6,7 +6,7 @@ export default defineConfig({
     include: ["test/clients/**/*.test.ts"],
     testTimeout: 180_000,
     // What runs in threads of low priority waits while other tests have the processors.
-    expect: { poll: { timeout: 10_000 } },
+    expect: { poll: { timeout: 30_000 } },
     hookTimeout: 180_000,
     fileParallelism: false,
   },

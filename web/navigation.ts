@@ -1,5 +1,5 @@
 import { signal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { type Route, readRoute, urlOf } from "./routes.ts";
 
 /** Where the user is; null = at an address that the page does not have. */
@@ -51,10 +51,10 @@ export function startNavigation(): void {
 
 /** Single keys of a view. Off while the user types, or a dialog is open. */
 export function useKeys(keys: Readonly<Record<string, () => void>>): void {
-  // A key that comes before the effect of what was drawn just now means what is drawn.
+  // Keys work as soon as what they mean is drawn: a plain effect would come later.
   const latest = useRef(keys);
   latest.current = keys;
-  useEffect(() => {
+  useLayoutEffect(() => {
     const listen = (event: KeyboardEvent) => {
       if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
       const act = latest.current[event.key];

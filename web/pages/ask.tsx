@@ -6,7 +6,7 @@ import { draft } from "../draft.ts";
 import { compareJourneys, type Differences, type Journey, journeyOfExplained } from "../journey/journey.ts";
 import { ComparedPicture, Picture } from "../journey/picture.tsx";
 import { go, route, useKeys } from "../navigation.ts";
-import { Text, Waiting } from "../parts/text.tsx";
+import { Name, Text, Waiting } from "../parts/text.tsx";
 import { visibleText } from "../parts/visible.ts";
 import { ASK, type AskRoute, QUERIES, urlOf } from "../routes.ts";
 import { useIsPhone } from "../theme.ts";
@@ -136,6 +136,8 @@ function AskForm({ at, onSwap }: { readonly at: AskRoute; readonly onSwap: () =>
 function DraftBox() {
   const edit = draft.value;
   const { data: file, error } = useCall("getConfigFile", {}, { keep: true });
+  /** What is being typed: it counts when the field is left, and stays when the page is drawn anew. */
+  const [typed, setTyped] = useState<string | null>(null);
   const say = words().ask;
   const text = edit === null ? (file?.text ?? null) : edit.kind === "text" ? edit.text : null;
   return (
@@ -164,9 +166,11 @@ function DraftBox() {
           spellcheck={false}
           autocapitalize="off"
           aria-label={say.draft}
-          value={text}
+          value={typed ?? text}
+          onInput={({ currentTarget }) => setTyped(currentTarget.value)}
           onChange={({ currentTarget }) => {
             if (currentTarget.value !== text) draft.value = { kind: "text", text: currentTarget.value };
+            setTyped(null);
           }}
         />
       )}
@@ -300,7 +304,7 @@ function SideView({ title, side: { explained, error }, journey, differences }: S
       {explained?.target ? (
         <>
           <h3>
-            → <Text value={explained.target.question.name} mono />
+            → <Name value={explained.target.question.name} />
           </h3>
           <Picture journey={journeyOfExplained(explained.target)} />
         </>
@@ -394,7 +398,7 @@ function Examples() {
         {[...new Set(names)].slice(0, 8).map((name) => (
           <li key={name}>
             <a class="button" href={urlOf({ ...ASK, name })}>
-              <Text value={name} mono />
+              <Name value={name} />
             </a>
           </li>
         ))}

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { CallError, call } from "../api/call.ts";
 import type { ConfigCheck, ConfigFile } from "../api/calls.ts";
 import { useCall } from "../api/use-call.ts";
@@ -80,8 +80,8 @@ function Editor({ file, at, onApplied }: EditorProps) {
     return () => removeEventListener("beforeunload", warn);
   }, [isChanged]);
 
-  // Wherever the focus is: the browser would save the page.
-  useEffect(() => {
+  // Wherever the focus is: the browser would save the page. The text that is checked is the one that is shown.
+  useLayoutEffect(() => {
     const listen = (event: KeyboardEvent) => {
       if (event.key !== "s" || !(event.ctrlKey || event.metaKey)) return;
       event.preventDefault();

@@ -19,16 +19,22 @@ const MAX_NAME = 56;
 /** Makes a rule of a query: which names, for whom, and what becomes of them; with the same proof as any other edit. */
 export function RuleDialog({ record, onClose }: RuleDialogProps) {
   const { name, type, client, clientId } = record;
-  const { data: groups } = useCall("listUpstreams", {});
-  const { data: view } = useCall("getConfig", {});
+  const { data: groups, error: noGroups } = useCall("listUpstreams", {});
+  const { data: view, error: noView } = useCall("getConfig", {});
   const [pattern, setPattern] = useState(name);
   const [action, setAction] = useState<string | null>(null);
   const [isForOne, setForOne] = useState(false);
   const say = words().rule;
-  const chosen = action ?? groups?.[0]?.name ?? BLOCK;
+  // What may be chosen is shown when all of it is known: a choice would else be another one a moment later.
+  if (groups === null || view === null)
+    return (
+      <Dialog title={say.title} onClose={onClose}>
+        <Waiting error={noGroups ?? noView} />
+      </Dialog>
+    );
+  const chosen = action ?? groups[0]?.name ?? BLOCK;
   const who = clientId ?? client;
-  const wanted = { record, pattern, action: chosen, client: isForOne ? who : null };
-  const edit = view === null ? null : ruleOf(wanted, ruleNames(view));
+  const edit = ruleOf({ record, pattern, action: chosen, client: isForOne ? who : null }, ruleNames(view));
   return (
     <Dialog title={say.title} onClose={onClose}>
       <div class="stack">
@@ -45,7 +51,7 @@ export function RuleDialog({ record, onClose }: RuleDialogProps) {
         <label class="field">
           <span>{say.action}</span>
           <select value={chosen} onChange={({ currentTarget }) => setAction(currentTarget.value)}>
-            {(groups ?? []).map((group) => (
+            {groups.map((group) => (
               <option key={group.name} value={group.name}>
                 {say.send(group.name)}
               </option>
@@ -57,16 +63,12 @@ export function RuleDialog({ record, onClose }: RuleDialogProps) {
           <input type="checkbox" checked={isForOne} onChange={({ currentTarget }) => setForOne(currentTarget.checked)} />
           <span>{say.forOne(who)}</span>
         </label>
-        {edit === null ? (
-          <Waiting error={null} />
-        ) : (
-          <EditPreview
-            key={JSON.stringify(edit)}
-            edit={edit}
-            suffix={pattern.replace(/^full:/, "")}
-            question={{ name, type, client, clientId }}
-          />
-        )}
+        <EditPreview
+          key={JSON.stringify(edit)}
+          edit={edit}
+          suffix={pattern.replace(/^full:/, "")}
+          question={{ name, type, client, clientId }}
+        />
       </div>
     </Dialog>
   );

@@ -1,5 +1,5 @@
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { words } from "../words/words.ts";
 
 interface DialogProps {
@@ -12,7 +12,7 @@ interface DialogProps {
 /** A modal dialog: the browser keeps the focus within, and whoever opened it has the focus again when it is gone. */
 export function Dialog({ title, children, onClose }: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const box = dialog.current;
     if (box === null || box.open) return;
     const opener = document.activeElement;

@@ -1,4 +1,4 @@
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 import { CallError, call } from "../api/call.ts";
 import type { AppliedEdit, ConfigEdit, ConfigProblem, Explained, EditPreview as Preview, WhatIf } from "../api/calls.ts";
 import { draft } from "../draft.ts";
@@ -10,6 +10,10 @@ import { withoutEdit } from "./reverse.ts";
 import { Text } from "./text.tsx";
 
 const POLL_MS = 1000;
+/** An edit is asked about when it has stood so long: arrow keys pass over choices that nobody wants to know of. */
+const SETTLE_MS = 250;
+/** How often an edit is asked about, a second apart, while the server is busy with other drafts. */
+const MOST_TRIES = 30;
 const UNDO_MS = 60_000;
 
 /** A question that an edit is made for. */
@@ -41,7 +45,8 @@ export function EditPreview({ edit, suffix, question = null, onApplied, onUndone
   const [round, setRound] = useState(0);
   const key = JSON.stringify(edit);
 
-  useEffect(() => {
+  // At once: the preview of another edit is never shown as that of this one, nor applied.
+  useLayoutEffect(() => {
     const abort = new AbortController();
     setPreview(null);
     setProblem(null);
@@ -125,15 +130,32 @@ export function EditPreview({ edit, suffix, question = null, onApplied, onUndone
 
 /** Asks for the preview, and then for the what-if, which takes some seconds. */
 async function watchEdit(edit: ConfigEdit, show: (preview: Preview) => void, abort: AbortSignal): Promise<void> {
-  const { digest } = await call("getConfigFile", {}, abort);
-  let preview = await call("editConfig", { body: { edit, base: digest } }, abort);
+  await pause(SETTLE_MS);
+  let preview = await askForEdit(edit, abort);
   if ("version" in preview) return;
   show(preview);
   while (preview.ticket !== null && !preview.whatIfDone && !abort.aborted) {
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    await pause(POLL_MS);
     preview = await call("getConfigEdit", { ticket: preview.ticket }, abort);
     show(preview);
   }
+}
+
+/** Asks again while the server is busy: it takes one draft after the other, and few of them. */
+async function askForEdit(edit: ConfigEdit, abort: AbortSignal) {
+  for (let tries = 1; ; tries++) {
+    try {
+      const { digest } = await call("getConfigFile", {}, abort);
+      return await call("editConfig", { body: { edit, base: digest } }, abort);
+    } catch (error) {
+      if (!(error instanceof CallError) || error.status !== 503 || tries === MOST_TRIES) throw error;
+      await pause(POLL_MS);
+    }
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** Why it cannot be applied yet; null = it can. */

@@ -1,5 +1,5 @@
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { words } from "../words/words.ts";
 
 interface VirtualListProps<T> {
@@ -113,7 +113,8 @@ interface OpenedProps {
 /** What a row opens, beside the list or over it: takes the focus, and gives it back to the row when it is closed. */
 export function Opened({ label, rowKey, closed, children }: OpenedProps) {
   const box = useRef<HTMLElement>(null);
-  useEffect(() => {
+  // At once: the focus is never taken from where the next key has put it.
+  useLayoutEffect(() => {
     const view = box.current;
     view?.focus({ preventScroll: true });
     return () => {

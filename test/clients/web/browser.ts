@@ -89,6 +89,16 @@ export class WatchedPage {
   }
 }
 
+/** Keeps the answers to these calls back. @returns what lets them come. */
+export async function holdBack(page: Page, url: string): Promise<() => void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  await page.route(url, async (route) => {
+    await promise;
+    await route.continue();
+  });
+  return resolve;
+}
+
 interface AxeResults {
   readonly violations: readonly {
     readonly id: string;

@@ -4,7 +4,7 @@ import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { buildAnswer } from "../../../src/dns/answer.ts";
 import { RCODE, TYPE } from "../../../src/dns/types.ts";
 import { type Action, type Asked, type ScriptedServer, scriptedServer } from "../../upstreams/scripted-server.ts";
@@ -73,6 +73,11 @@ beforeAll(async () => {
   const blocked = Array.from({ length: 12 }, () => ["blocked.example", "A"] as const);
   for (const [name, type] of [...blocked, ...names.map((each) => [each, "TXT"] as const)])
     await run("dig", ["+tries=1", "+time=2", "@127.0.0.1", "-p", String(fenliu.ports.dns), name, type]);
+  const logged = async () => {
+    const found = await fetch(`${base}/api/v1/queries`, { headers: { authorization: `Bearer ${TOKEN}` } });
+    return ((await found.json()) as { readonly records: readonly unknown[] }).records.length;
+  };
+  await vi.waitUntil(async () => (await logged()) === blocked.length + names.length, { timeout: 30_000 });
   stranger = createServer((_, response) => response.setHeader("content-type", "text/html").end("<!doctype html><p>a stranger"));
   stranger.listen(0, "127.0.0.1");
   await once(stranger, "listening");
@@ -136,12 +141,13 @@ describe("what strangers write", () => {
   test("in names, TXT records, rules and lists is text on every page: no markup, nothing hidden, nothing that runs, no report of the policy", async () => {
     const watched = await signedIn();
     const { page } = watched;
-    await page.locator(".list a.row").nth(4).waitFor();
+    await page.locator(".list a.row").nth(15).waitFor();
     const rows = await page.locator(".list a.row").count();
     const clean = (where: string) => expectClean(watched, where);
     await clean("rows");
     for (let row = 0; row < rows; row++) {
       await page.locator(".list a.row").nth(row).click();
+      await page.locator(`.list li:nth-child(${row + 1}) a.row.open`).waitFor();
       await page.locator(".journey").waitFor();
       await clean(`record ${row}`);
     }

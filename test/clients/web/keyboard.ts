@@ -78,9 +78,11 @@ export class Keyboard {
   /** Chooses an entry of a closed list by arrow keys, as Windows and Linux have it. */
   async choose(list: Locator, value: string): Promise<void> {
     await this.tabTo(list);
+    // Some lists are filled when the server has answered.
+    await list.locator(`option[value=${JSON.stringify(value)}]`).waitFor({ state: "attached" });
     for (const key of ["ArrowDown", "ArrowUp"])
       for (let presses = 0; presses < 30 && (await list.inputValue()) !== value; presses++) await this.press(key);
-    expect(await list.inputValue()).toBe(value);
+    await expect.poll(() => list.inputValue()).toBe(value);
   }
 
   has(wanted: Locator): Promise<boolean> {
