@@ -91,16 +91,32 @@ function growYoungGeneration(): void {
 /** How long after the first answer a start leaves nothing more behind. */
 const START_IS_OVER_MS = 2000;
 
-/**
- * Does what the first answers need not wait for. What a start leaves behind, 8 MiB, would stay for good where little is asked: the runtime collects when
- * it needs room.
- */
+/** Does what the first answers need not wait for. */
 function completeStart(): void {
-  trustSystemCertificates();
-  setFlagsFromString("--expose-gc");
-  const collect = runInNewContext("gc") as (options: { readonly type: "major"; readonly flavor: "last-resort" }) => void;
-  setFlagsFromString("--no-expose-gc");
-  collect({ type: "major", flavor: "last-resort" });
+  void trustSystemCertificates();
+  collectWhenIdle();
+}
+
+/** The process counts as idle after so long a time of which it has worked only this share. */
+const IDLE = { ms: 1000, share: 0.01 } as const;
+
+/**
+ * Collects what a start leaves behind: 8 MiB would stay for good where little is asked, because the runtime collects when it needs room. That holds the
+ * thread for as long as 60 ms: not while much is asked. The runtime collects by itself then.
+ */
+function collectWhenIdle(): void {
+  let before = performance.eventLoopUtilization();
+  const timer = setInterval(() => {
+    const { utilization } = performance.eventLoopUtilization(before);
+    before = performance.eventLoopUtilization();
+    if (utilization > IDLE.share) return;
+    clearInterval(timer);
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as (options: { readonly type: "major"; readonly flavor: "last-resort" }) => void;
+    setFlagsFromString("--no-expose-gc");
+    collect({ type: "major", flavor: "last-resort" });
+  }, IDLE.ms);
+  timer.unref();
 }
 
 /**

@@ -68,6 +68,8 @@ export class RouterRest {
    * @throws RouterRefusal
    */
   async call(method: "GET" | "POST", path: string, body?: Readonly<Record<string, unknown>>): Promise<unknown> {
+    const { url, ca, fingerprint } = this.#access;
+    if (url.startsWith("https:") && ca === null && fingerprint === null) await trustSystemCertificates();
     const sending = this.#send(method, path, body === undefined ? null : JSON.stringify(body));
     sending.reply.catch(() => {});
     const reply = await awaitWithin(this.#clock, TIMEOUT_MS, sending.reply);
@@ -114,10 +116,7 @@ class PinnedAgent extends Agent {
   }
 
   override createConnection(...[options, callback]: Parameters<Agent["createConnection"]>): Duplex | null | undefined {
-    if (this.#fingerprint === null) {
-      if (options?.ca === undefined) trustSystemCertificates();
-      return super.createConnection(options, callback);
-    }
+    if (this.#fingerprint === null) return super.createConnection(options, callback);
     const socket = connect({ ...(options as ConnectionOptions), rejectUnauthorized: false });
     socket.once("error", (error) => callback?.(error, socket));
     socket.once("secureConnect", () => {

@@ -44,6 +44,7 @@ export class Dialer {
     const { clock } = this.#context;
     const timeout = () => new UpstreamError("timeout", this.#server.label, `no connection within ${DIAL_LIMIT_MS} ms`);
     return stopAfter({ signal, clock, limitMs: DIAL_LIMIT_MS, timeout }, async (limited) => {
+      if (alpn !== null && this.#context.ca === null) await trustSystemCertificates();
       const hosts = await this.#hosts(limited);
       const options = { signal: limited, clock, staggerMs: STAGGER_MS, discard: (late: Socket) => late.destroy() };
       return await staggered(hosts, options, async (host, trySignal) => {
@@ -94,7 +95,6 @@ export class Dialer {
     const { host, tlsName, label } = this.#server;
     const { ca } = this.#context;
     const name = tlsName ?? host;
-    if (ca === null) trustSystemCertificates();
     this.#secureContext ??= createSecureContext({ minVersion: "TLSv1.2", ...(ca === null ? {} : { ca }) });
     const secured = tlsConnect({
       socket,
