@@ -7,6 +7,7 @@
  */
 
 import { once } from "node:events";
+import { createRequire } from "node:module";
 import { createServer, type Server, type Socket } from "node:net";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { endpointText } from "../dns/address.ts";
@@ -93,6 +94,13 @@ export async function openAdmin(setup: AdminSetup): Promise<AdminServer> {
   };
 }
 
+/** What fastify requires, the parts that take longest. */
+const OF_FASTIFY = ["node:http2", "avvio", "semver", "find-my-way", "fast-json-stringify", "@fastify/ajv-compiler"];
+
+function requireOfFastify(module: string): unknown {
+  return createRequire(createRequire(import.meta.url).resolve("fastify"))(module);
+}
+
 /** What the API imports, in pieces between which queries are answered: loaded as a whole it would hold the thread for as long as they take together. */
 const PIECES: readonly (() => Promise<unknown>)[] = [
   () => import("typebox/guard"),
@@ -103,6 +111,7 @@ const PIECES: readonly (() => Promise<unknown>)[] = [
   () => import("typebox/value"),
   () => import("typebox"),
   () => import("typebox/compile"),
+  ...OF_FASTIFY.map((module) => async () => requireOfFastify(module)),
   () => import("fastify"),
   () => import("@fastify/swagger"),
   () => import("./openapi.ts"),
