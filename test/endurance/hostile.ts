@@ -12,8 +12,21 @@ const HELD_MS = 20;
 const lines = (count: number, lineOf: (index: number) => string): string =>
   Array.from({ length: count }, (_, index) => lineOf(index)).join("\n");
 
+/** The list of each file. */
+const LIST_OF = { "ads.txt": "ads", "near.txt": "near-ip", "geo.dat": "geo" } as const;
+
+/** A field of bytes of a .dat file, which is a protobuf message. */
+function field(number: number, ...parts: readonly Buffer[]): Buffer {
+  const length: number[] = [];
+  let left = parts.reduce((sum, part) => sum + part.length, 0);
+  for (; left > 127; left >>>= 7) length.push((left & 127) | 128);
+  return Buffer.concat([Buffer.from([number * 8 + 2, ...length, left]), ...parts]);
+}
+
+const code = (text: string): Buffer => field(1, Buffer.from(text));
+
 /** Lists that somebody wrote to do harm, by what is in them. */
-const LISTS: Readonly<Record<string, { readonly file: "ads.txt" | "near.txt"; readonly text: () => string | Buffer }>> = {
+const LISTS: Readonly<Record<string, { readonly file: keyof typeof LIST_OF; readonly text: () => string | Buffer }>> = {
   "64 lines of 1 MB": {
     file: "ads.txt",
     text: () => lines(64, (index) => `DOMAIN-SUFFIX,${" ".repeat(1 << 20)}x${index}.example`),
@@ -40,6 +53,19 @@ const LISTS: Readonly<Record<string, { readonly file: "ads.txt" | "near.txt"; re
   "a million addresses that overlap": {
     file: "near.txt",
     text: () => lines(1_000_000, (index) => `10.${index & 255}.${(index >> 8) & 255}.0/${8 + (index % 24)}`),
+  },
+  "a million names in base64": {
+    file: "ads.txt",
+    text: () =>
+      Buffer.from(`[AutoProxy 0.2.9]\n${lines(1_000_000, (index) => `||${"a".repeat(20)}${index}.example`)}`).toString("base64"),
+  },
+  "a .dat of a million categories": {
+    file: "geo.dat",
+    text: () => Buffer.concat(Array.from({ length: 1_000_000 }, (_, index) => field(1, code(`CATEGORY${index}`)))),
+  },
+  "a .dat with an entry of 64 MB": {
+    file: "geo.dat",
+    text: () => field(1, code("CN"), field(2, field(2, Buffer.alloc(64 << 20, "a")))),
   },
   "an mmdb bomb": {
     file: "near.txt",
@@ -109,9 +135,8 @@ export async function hostile(
   const isWanted = ([name]: readonly [string, unknown]) => name.includes(only);
   for (const [name, { file, text }] of Object.entries(LISTS).filter(isWanted)) {
     writeFileSync(join(world.folder, file), text());
-    const list = file === "ads.txt" ? "ads" : "near-ip";
     await beside(name, async () =>
-      String(await world.call("POST", `/api/v1/lists/${list}/refresh`, {}).catch(String)).slice(0, 60),
+      String(await world.call("POST", `/api/v1/lists/${LIST_OF[file]}/refresh`, {}).catch(String)).slice(0, 60),
     );
   }
   for (const [name, work] of Object.entries(REQUESTS).filter(isWanted))

@@ -385,3 +385,12 @@ export function droppedDatagrams(port: number): number {
   const lines = readFileSync("/proc/net/udp", "latin1").split("\n");
   return lines.filter((line) => line.includes(at)).reduce((sum, line) => sum + Number(line.trim().split(/\s+/).at(-1)), 0);
 }
+
+/** Those to all ports of this host, be their sockets open or not. */
+export function droppedInAll(): number {
+  const [names = [], counts = []] = readFileSync("/proc/net/snmp", "latin1")
+    .split("\n")
+    .filter((line) => line.startsWith("Udp: "))
+    .map((line) => line.split(" "));
+  return Number(counts[names.indexOf("RcvbufErrors")]);
+}

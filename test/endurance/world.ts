@@ -103,6 +103,8 @@ export class World {
     mkdirSync(join(folder, "data"));
     this.writeList(100);
     writeFileSync(join(folder, "near.txt"), "198.51.0.0/17\n");
+    // A geosite file: the category CN, with one name.
+    writeFileSync(join(folder, "geo.dat"), "\n\x18\n\x02CN\x12\x12\b\x02\x12\x0egeo.cn.example");
     writeFileSync(join(folder, "fenliu.yaml"), this.yaml("first"));
   }
 
@@ -120,9 +122,11 @@ upstreams:
 lists:
   ads: { domains: [ads.txt] }
   near-ip: { addresses: [near.txt] }
+  geo: { domains: ["geo.dat#cn"] }
 rules:
   - { name: ${mark}, clients: [192.0.2.77], ipv6: nodata }
   - { name: ads, domains: "list:ads", answer: nodata }
+  - { name: geo, domains: "list:geo", answer: nodata }
   - { name: far, domains: [far.example, far.kept], upstream: far }
   - { name: dot, domains: [dot.example, dot.kept], upstream: dot }
   - { name: both, domains: [both.example, both.kept], compare: { near: near, far: dot, keepNearIf: "list:near-ip", within: 800ms } }
@@ -271,7 +275,9 @@ access: { rateLimit: { exempt: [private] } }
   /** What the server has said that it should never say. */
   complaints(): readonly string[] {
     const lines = this.fenliu.output().split("\n");
-    return lines.filter((line) => /a fault in Fenliu itself|nhandled|Warning:|could not be recorded|FATAL/.test(line));
+    return lines.filter((line) =>
+      /a fault in Fenliu itself|nhandled|Warning:|could not be recorded|a query at a time|FATAL/.test(line),
+    );
   }
 
   follow(script: Script): void {
