@@ -46,7 +46,9 @@ export interface ShadowReport {
   readonly differences: readonly DifferenceGroup[];
 }
 
-const MAX_EXAMPLES = 5;
+/** Examples of a cause: in the report, and in its text. */
+const MAX_KEPT = 1000;
+const MAX_SHOWN = 5;
 
 /** Collects what differs, by cause. */
 export class Differences {
@@ -77,7 +79,7 @@ export class Differences {
     const group = this.#groups.get(key) ?? { difference, count: 0, examples: [] };
     this.#groups.set(key, group);
     group.count += 1;
-    if (group.examples.length < MAX_EXAMPLES) group.examples.push(exampleOf(compared));
+    if (group.examples.length < MAX_KEPT) group.examples.push(exampleOf(compared));
     return group.count === 1;
   }
 
@@ -162,8 +164,10 @@ export function shadowText({ asked, unanswered, knowsSides, differences }: Shado
     ? ""
     : "The configuration has no list of addresses to compare with: addresses of another side are not told apart.\n";
   const groups = differences.map(({ kind, cause, count, examples }) => {
-    const lines = examples.map(({ name, type, old, new: now }) => `    ${printable(name)} ${type}: ${old} -> ${now}\n`);
-    return `\n${HEADINGS[kind]}\n  ${cause} (${count})\n${lines.join("")}`;
+    const shown = examples.slice(0, MAX_SHOWN);
+    const lines = shown.map(({ name, type, old, new: now }) => `    ${printable(name)} ${type}: ${old} -> ${now}\n`);
+    const more = count > shown.length ? `    and ${count - shown.length} more: --json shows them\n` : "";
+    return `\n${HEADINGS[kind]}\n  ${cause} (${count})\n${lines.join("")}${more}`;
   });
   return `${head}${sides}${groups.join("")}`;
 }

@@ -124,6 +124,17 @@ describe("fenliu shadow", () => {
     );
   });
 
+  test("the text shows five names of a cause and says how many more there are; --json has them all", async () => {
+    const odd = names("near", 8);
+    const { terminal, old, shadow } = await house(Object.fromEntries(odd.map((name) => [name, answering(FAR)])));
+    const { report } = await shadow(`${odd.map((name) => `${name} A`).join("\n")}\n`);
+    expect(report.differences.flatMap(({ examples }) => examples.map(({ name }) => name)).toSorted()).toEqual(odd);
+    terminal.written.out = "";
+    await run(["shadow", `127.0.0.1:${old.port}`, "--names", "names.txt"], terminal);
+    expect(terminal.written.out.match(/^ {4}near/gm)).toHaveLength(5);
+    expect(terminal.written.out).toMatch(/^ {4}and 3 more: --json shows them$/m);
+  });
+
   test("live, the house gets the old server's answers alone", async () => {
     const { terminal, old } = await house({ "near3.example": answering(FAR), "dead.example": () => silent });
     const running = await start(["shadow", `127.0.0.1:${old.port}`, "--live", "--json"], "Ctrl-C ends it", terminal);
