@@ -229,14 +229,20 @@ const LINE_READERS: Readonly<Record<Exclude<TextFormat, "plain">, DomainLineRead
 };
 
 /**
- * Reads a line of an address list: a CIDR, an address, a range `a-b`, `IP-CIDR,x` and the like of Clash and Surge (also as YAML), or
- * `bogus-nxdomain=x` of dnsmasq. Returns null for a comment, and a text that says why a line is not used.
+ * Reads a line of an address list: a CIDR, an address, a range `a-b`, `IP-CIDR,x` and the like of Clash and Surge (also as YAML), `bogus-nxdomain=x` of
+ * dnsmasq, or a command of ipset or nft that adds one. Returns null for a comment, and a text that says why a line is not used.
  */
 export function readAddressLine(line: Span): AddressRange | string | null {
   const text = clashValue(line);
-  if (text === null) return null;
-  const written = dnsmasqAddress(text) ?? addressPart((text.split(/[#;]/, 1)[0] ?? "").trim());
+  if (text === null || /^(create|flush|add (table|set)) /.test(text)) return null;
+  const written = dnsmasqAddress(text) ?? addedAddress(text) ?? addressPart((text.split(/[#;]/, 1)[0] ?? "").trim());
   return rangeFromText(written) ?? "not an address, CIDR or range";
+}
+
+/** `add SET x` of ipset, `add element FAMILY TABLE SET { x }` of nft. */
+function addedAddress(text: string): string | null {
+  const [, inBraces, alone] = /^add (?:element .*\{\s*([^\s,{}]+)\s*\}|\S+ (\S+).*)$/.exec(text) ?? [];
+  return inBraces ?? alone ?? null;
 }
 
 function addressPart(text: string): string {

@@ -62,6 +62,28 @@ describe("loading lists", () => {
     expect(lists.status()).toMatchObject([{ size: 5, sources: [{ entries: 7, warningCount: 1, warnings: [{ line: 9 }] }] }]);
   });
 
+  test("addresses come as the commands of ipset and nft that fill a set", async () => {
+    const ipset = file(
+      "chnroute.ipset",
+      "create chnroute hash:net family inet\nadd chnroute 1.0.1.0/24\nadd chnroute 1.0.2.0/23 -exist\n",
+    );
+    const nft = file(
+      "chnroute.nftset",
+      "add table inet global\nadd set inet global chnroute { type ipv4_addr; flags interval; }\nflush set inet global chnroute\nadd element inet global chnroute { 1.0.8.0/21 }\nadd element inet global chnroute { 1.1.0.0/24, 1.1.2.0/23 }\n",
+    );
+    const lists = await loadLists([listOptions("ip", "addresses", { sources: [fromFile(ipset), fromFile(nft)] })]);
+    const set = lists.addresses("ip");
+    expect(["1.0.1.9", "1.0.3.9", "1.0.15.9"].map((address) => set?.hasText(address))).toEqual([true, true, true]);
+    expect(lists.status()).toMatchObject([
+      {
+        sources: [
+          { entries: 2, warningCount: 0 },
+          { entries: 1, warningCount: 1, warnings: [{ line: 5 }] },
+        ],
+      },
+    ]);
+  });
+
   test("a missing file, a web page, a file without entries and a folder are problems, and the other sources hold", async () => {
     const missing = join(folder, "missing.txt");
     const page = file("page.txt", "<!doctype html><p>blocked</p>");
