@@ -76,6 +76,8 @@ export class Lowering {
   readonly #findings: Findings;
   #poison: Networks[] = [];
   #replace: ChosenAddresses[] = [];
+  /** Outcomes share their branches: each without its steps that replace addresses. */
+  #stripped = new Map<Outcome, Outcome>();
   #closed = "";
 
   constructor(lists: ImportLists, findings: Findings) {
@@ -86,6 +88,7 @@ export class Lowering {
   lower(given: Outcome): Lowered {
     this.#poison = [];
     this.#replace = [];
+    this.#stripped = new Map();
     const outcome = this.#withoutReplaced(given);
     const action = this.#action(outcome);
     if (action === null)
@@ -101,6 +104,14 @@ export class Lowering {
    * that is not known and that only such steps or an empty answer hang on sends no name to another group.
    */
   #withoutReplaced(outcome: Outcome): Outcome {
+    const known = this.#stripped.get(outcome);
+    if (known !== undefined) return known;
+    const stripped = this.#strip(outcome);
+    this.#stripped.set(outcome, stripped);
+    return stripped;
+  }
+
+  #strip(outcome: Outcome): Outcome {
     if (outcome.kind === "replace") {
       this.#reportReplaced(outcome.place);
       return this.#withoutReplaced(outcome.of);
@@ -108,8 +119,9 @@ export class Lowering {
     if (outcome.kind === "fallback")
       return { ...outcome, first: this.#withoutReplaced(outcome.first), second: this.#withoutReplaced(outcome.second) };
     if (outcome.kind !== "judge") return outcome;
-    const { of, test, place } = outcome;
-    const isOwn = outcome.yes.kind === "replace" && askedKey(outcome.yes.of) === askedKey(of);
+    const { test, place } = outcome;
+    const of = this.#withoutReplaced(outcome.of);
+    const isOwn = outcome.yes.kind === "replace" && askedKey(outcome.yes.of) === askedKey(outcome.of);
     let { yes } = outcome;
     if (isOwn && yes.kind === "replace" && test.kind === "addresses" && !this.#lists.isHome(test.networks)) {
       this.#replace.push({ networks: test.networks, addresses: yes.addresses });
@@ -118,7 +130,7 @@ export class Lowering {
         place,
         `addresses of this list give way to ${yes.addresses.join(" ")}; one of them was enough to replace the whole answer`,
       );
-      yes = yes.of;
+      yes = this.#withoutReplaced(yes.of);
     } else yes = this.#withoutReplaced(yes);
     const no = this.#withoutReplaced(outcome.no);
     if (askedKey(yes) === askedKey(no)) return no;
@@ -131,7 +143,7 @@ export class Lowering {
           this.#findings.add("risk", place, `${test.why}: what was answered \`${one.answer}\` under it is passed as it comes`);
           return other;
         }
-    return { ...outcome, yes, no };
+    return { ...outcome, of, yes, no };
   }
 
   /** null = it cannot be said, which has been reported. */

@@ -244,11 +244,11 @@ function checkWalks(
 ): number {
   let walked = 0;
   fc.assert(
-    fc.property(programs, fc.array(asked, { minLength: 10, maxLength: 10 }), (program, questions) => {
+    fc.property(programs, fc.array(asked, { minLength: 10, maxLength: 10 }), fc.boolean(), (program, questions, joins) => {
       let rules: readonly ModelRule[];
       const findings = new Findings();
       try {
-        rules = walk(program, place, findings).rules;
+        rules = walk(program, place, findings, joins).rules;
       } catch (error) {
         // Two conditions on names that hang on one answer are refused.
         expect(String(error)).toMatch(/no rule can say it|in a circle/);
@@ -313,4 +313,25 @@ test("what a rule can say of an outcome differs only where the report says so, a
       if (got !== null) expect(got).toBe(expected);
     }
   });
+});
+
+test("conditions on one answer after another, each overwritten by the next, do not make too many ways", () => {
+  const asks = (name: string): Step => ({ kind: "forward", group: group(name), tag: name, place });
+  const unless: Test = { kind: "not", of: { kind: "response", test: { kind: "addresses", networks: HOME } } };
+  const step = (index: number): Steps => [
+    asks(GROUPS[index % 3] ?? ""),
+    { kind: "if", test: unless, yes: [asks(GROUPS[(index + 1) % 3] ?? "")], no: [], place },
+  ];
+  const program = Array.from({ length: 20 }, (_, index) => step(index)).flat();
+  const { rules } = walk(program, place, new Findings());
+  expect(rules).toHaveLength(1);
+  for (const near of ["home", "foreign"] as const) {
+    const question: Asked = {
+      name: "a.example",
+      type: 1,
+      client: "10.0.0.1",
+      answers: { near, far: near === "home" ? "foreign" : "home" },
+    };
+    expect(decideBy(rules, question)).toBe(interpret(program, question));
+  }
 });

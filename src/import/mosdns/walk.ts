@@ -5,7 +5,7 @@ import { asksOf } from "../lower.ts";
 import {
   ANYTHING,
   decide,
-  type Findings,
+  Findings,
   type Host,
   ImportError,
   joinNames,
@@ -30,21 +30,43 @@ import type { Atom, Step, Steps, Test } from "./steps.ts";
  * At each condition the walk splits. Those for which it holds are followed to the very end first, so that the rules they come to stand before those of
  * the others: the first rule that matches decides, and hardly a condition must be negated. Where a condition looks at an answer, both ends are found
  * and joined to one outcome.
+ *
+ * @param joins whether ways are joined right after a condition on an answer, which is done by itself where there are too many of them.
  */
 export function walk(
   steps: Steps,
   place: Place,
   findings: Findings,
+  joins = false,
 ): { readonly rules: readonly ModelRule[]; readonly hosts: readonly Host[] } {
-  const walker = new Walker(findings);
-  const leaves = walker.leavesOf(steps, START, place);
+  const { leaves, hosts } = follow(steps, place, findings, joins);
   const rules = leaves.map(({ path, outcome, place: at }): ModelRule => {
     // Nobody answered: mosdns refuses.
     const final: Outcome = outcome.kind === "nothing" ? { kind: "answer", answer: "refused", place: outcome.place } : outcome;
     return decide(conditionOf(path), final, at);
   });
   if (rules.length === 0) throw new ImportError(place, "no question comes to an end here");
-  return { rules, hosts: walker.hosts };
+  return { rules, hosts };
+}
+
+/** Where conditions on one answer after another make too many ways, answers are joined after each of them. */
+function follow(
+  steps: Steps,
+  place: Place,
+  findings: Findings,
+  joins: boolean,
+): { readonly leaves: readonly Leaf[]; readonly hosts: readonly Host[] } {
+  const tried = new Findings();
+  const walker = new Walker(tried, joins);
+  try {
+    const leaves = walker.leavesOf(steps, START, place);
+    for (const { kind, what, ...at } of tried.all) findings.add(kind, at, what);
+    return { leaves, hosts: walker.hosts };
+  } catch (error) {
+    if (!(error instanceof TooManyWays) || joins) throw error;
+    const joining = new Walker(findings, true);
+    return { leaves: joining.leavesOf(steps, START, place), hosts: joining.hosts };
+  }
 }
 
 /** A set of questions on their way, and what has been done for them so far. */
@@ -127,13 +149,16 @@ const MAX_OUTCOME = 200;
 
 class Walker {
   readonly #findings: Findings;
+  readonly #joins: boolean;
   readonly hosts: Host[] = [];
   #leaves: Leaf[] = [];
   #count = 0;
   #depth = 0;
 
-  constructor(findings: Findings) {
+  /** @param joins whether the ways of a condition on an answer are joined right after it, where both go on with the next step. */
+  constructor(findings: Findings, joins: boolean) {
     this.#findings = findings;
+    this.#joins = joins;
   }
 
   /** What the steps come to when nothing follows them. @param from where they are called. */
@@ -181,6 +206,7 @@ class Walker {
           next(path);
           return;
         }
+        if (this.#joins && this.#joined(step, path, next)) return;
         // A return in a branch ends the sequence that the branch stands in.
         this.#branch(path, step.test, {
           place,
@@ -263,6 +289,32 @@ class Walker {
       default:
         unreachable(step);
     }
+  }
+
+  /** @returns false where the condition looks at no answer, or its ways differ in more than the answer. */
+  #joined({ test, yes, no, place }: Extract<Step, { kind: "if" }>, path: Path, next: (path: Path) => void): boolean {
+    if (path.answer === null || !looksAtAnswer(test)) return false;
+    let differs = false;
+    const known = this.hosts.length;
+    const end: Continue = () => (differs = true);
+    const goOn: Continue = (at) => {
+      const keeps = at.mayHaveFailed === path.mayHaveFailed && at.fromHosts === path.fromHosts;
+      const sets = ({ ecs, prefer, marks }: Path) => meaningKey([ecs, prefer, [...marks]]);
+      if (!keeps || sets(at) !== sets(path)) differs = true;
+      this.#emit(at, at.answer ?? { kind: "nothing", place }, place);
+    };
+    const run = (steps: Steps, at: Path) => this.#run(steps, at, { frame: { end, accept: end }, finish: goOn, from: place });
+    const leaves = this.#collect(() => this.#branch(path, test, { place, yes: (at) => run(yes, at), no: (at) => run(no, at) }));
+    if (differs) {
+      this.hosts.length = known;
+      return false;
+    }
+    for (const leaf of leaves) {
+      const unknown = unknownIn(leaf.outcome);
+      if (unknown !== null) this.#emit(leaf.path, unknown, leaf.place);
+      else next(answered(leaf.path, leaf.outcome.kind === "nothing" ? null : leaf.outcome));
+    }
+    return true;
   }
 
   #hosts(step: Extract<Step, { kind: "hosts" }>, path: Path, next: (path: Path) => void): void {
@@ -469,8 +521,15 @@ class Walker {
   }
 }
 
+class TooManyWays extends ImportError {}
+
 function tooMany(place: Place): ImportError {
-  return new ImportError(place, "the sequences call each other in a circle, or part into more ways than can be followed");
+  return new TooManyWays(place, "the sequences call each other in a circle, or part into more ways than can be followed");
+}
+
+function looksAtAnswer(test: Test): boolean {
+  if (test.kind === "not") return looksAtAnswer(test.of);
+  return "of" in test ? test.of.some(looksAtAnswer) : test.kind === "response";
 }
 
 interface Ways {
