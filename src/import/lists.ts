@@ -52,7 +52,11 @@ export class ImportLists {
     const { problem, isEmpty, warnings, bytes } = this.read(list);
     const kind = use === "blocks" ? "changed" : "leak";
     const lost =
-      use === "blocks" ? "nothing is blocked by it" : "what it should hold would go the way of names that no list knows";
+      use === "blocks"
+        ? "nothing is blocked by it"
+        : list.kind === "addresses"
+          ? "no address of an answer would be found in it"
+          : "what it should hold would go the way of names that no list knows";
     if (problem !== null) {
       findings.add(kind, list.place, `the list \`${list.tag}\`: ${list.path}: ${problem}; ${lost}`);
       return false;
@@ -124,6 +128,17 @@ export class ImportLists {
   fit({ patterns, lists }: Names, name: Name): number {
     const found = [patternSet(patterns).match(name), ...lists.map((list) => this.read(list).domains?.match(name) ?? null)];
     return Math.max(-1, ...found.map((match) => (match === null ? -1 : match.wireLength + (match.kind === "full" ? 1000 : 0))));
+  }
+
+  /** A name that is held without those below it; null = there is none. */
+  exactName({ patterns, lists }: Names): string | null {
+    const [pattern] = patterns.filter((each) => each.startsWith("full:"));
+    if (pattern !== undefined) return pattern.slice("full:".length);
+    for (const list of lists) {
+      const set = this.read(list).domains;
+      for (const name of set?.names() ?? []) if (set?.match(name)?.kind === "full") return nameText(name);
+    }
+    return null;
   }
 
   /** Names that the set holds, from the patterns and from each list. */

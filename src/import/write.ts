@@ -77,6 +77,7 @@ class Writer {
   readonly #decided: Decided[] = [];
   readonly #poison: Networks[];
   readonly #unusable = new Set<string>();
+  #toldZones = false;
 
   constructor(meaning: Meaning, findings: Findings, relative: (path: string) => string) {
     this.#meaning = meaning;
@@ -170,15 +171,19 @@ class Writer {
   #openZones({ condition, place }: Extract<ModelRule, { kind: "decide" }>, lowered: Lowered): void {
     const { action } = lowered;
     const isPtr = condition.types?.every((type) => type === TYPE.PTR) === true;
-    if (action.kind === "upstream" && sideOfAll(action.group.group.servers) === "home") {
+    // One that answers with made-up addresses knows no more of the house than others.
+    const isHome = action.kind === "upstream" && sideOfAll(action.group.group.servers) === "home";
+    if (isHome && !action.group.group.volatile) {
       const names = namesOf(isPtr ? PRIVATE_REVERSE : [...PRIVATE_ZONES, ...PRIVATE_REVERSE]);
       this.#emit({ condition: { ...condition, names }, label: isPtr ? "private-addresses" : "private-names", place }, lowered);
-    } else if (condition.types === null && condition.clients === null)
+    } else if (condition.types === null && condition.clients === null && !this.#toldZones) {
+      this.#toldZones = true;
       this.#findings.add(
         "changed",
         place,
         "names of lan, local, home.arpa and internal (nas.lan), of one label, and of private addresses are answered here, and no longer asked of resolvers that do not know them; a rule with these zones opens them",
       );
+    }
   }
 
   #emit(
@@ -209,6 +214,13 @@ class Writer {
       closed === null ? null : `Closed: ${closed}`,
     );
     if (name === null) return;
+    const exact = answer === "nxdomain" ? this.#source.exactName(condition.names ?? NO_NAMES) : null;
+    if (exact !== null)
+      this.#findings.add(
+        "changed",
+        place,
+        `a name without those below it, such as \`${exact}\`, is empty, not NXDOMAIN, which would deny them too (RFC 8020)`,
+      );
     const example = this.#source.examples(condition.names ?? NO_NAMES, 1)[0];
     const what =
       answer !== null
@@ -404,16 +416,20 @@ class Writer {
     choices: readonly { readonly names: Names; readonly lowered: Lowered }[],
   ): readonly { readonly names: Names; readonly lowered: Lowered }[] {
     return choices.flatMap(({ names, lowered }, index) => {
-      const own = this.#source.examples(names).filter((text) => {
-        const name = nameFromText(text);
-        if (name === null) return false;
-        const fit = this.#source.fit(names, name);
-        // Of equals the first counts.
-        return choices.every((other, at) => {
-          const others = this.#source.fit(other.names, name);
-          return at === index || others < fit || (others === fit && at > index);
+      const own = this.#source
+        .examples(names)
+        .map(askedName)
+        .filter((text) => {
+          const name = nameFromText(text);
+          if (name === null) return false;
+          const fit = this.#source.fit(names, name);
+          if (fit < 0) return false;
+          // Of equals the first counts.
+          return choices.every((other, at) => {
+            const others = this.#source.fit(other.names, name);
+            return at === index || others < fit || (others === fit && at > index);
+          });
         });
-      });
       return own.length === 0 ? [] : [{ names: namesOf(own.map((text) => `full:${text}`)), lowered }];
     });
   }
@@ -566,9 +582,7 @@ class Writer {
       ...names.lists.flatMap((list) => this.#source.examples(namesIn([list]), 1)),
     ]);
     const hosts = this.#meaning.hosts.find(({ wildcard, addresses }) => !wildcard && addresses.length > 0);
-    const names = [...new Set([...texts.map((text) => (text.includes(".") ? text : `www.${text}`)), UNKNOWN_NAME])].filter(
-      (text) => hostName(text) !== null,
-    );
+    const names = [...new Set([...texts.map(askedName), UNKNOWN_NAME])].filter((text) => hostName(text) !== null);
     const expected = names.flatMap((name) => {
       const expect = this.#expectation(name);
       return expect === null ? [] : [{ name, ...expect }];
@@ -622,6 +636,11 @@ class Writer {
     }
     return document.toString({ lineWidth: LINE_WIDTH, flowCollectionPadding: true });
   }
+}
+
+/** What somebody asks for an example: names of one label are answered here, unless a rule names them. */
+function askedName(example: string): string {
+  return example.includes(".") ? example : `www.${example}`;
 }
 
 /** Whether the address of a server must be looked up. */

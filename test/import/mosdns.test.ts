@@ -414,3 +414,20 @@ test("the same input gives the same output", async () => {
   const strip = (text: string) => text.replace(/^#.*\n/, "");
   expect(strip((await five(steps)).text)).toBe(strip((await five(steps)).text));
 });
+
+test("a name that is denied without those below it is empty here, which the report says with an example", async () => {
+  const denying = (list: string) =>
+    runImport("config.yaml", {
+      "config.yaml": `plugins:
+  - { tag: ads, type: domain_set, args: { files: [ads.txt] } }
+  - { tag: near, type: forward, args: { upstreams: [{ addr: 223.5.5.5 }] } }
+${sequence("main", "{ matches: qname $ads, exec: reject 3 }\nexec: $near")}  - { type: udp_server, args: { entry: main, listen: "127.0.0.1:5300" } }
+`,
+      "ads.txt": list,
+    });
+  const told = "a name without those below it, such as `one.example`, is empty, not NXDOMAIN";
+  const exact = await denying("ads.example\nfull:one.example\n");
+  expect(exact.told("changed")).toContain(told);
+  await expectDecisions(exact, { "one.example": "nodata", "x.ads.example": "nxdomain" });
+  expect((await denying("ads.example\n")).told("changed")).not.toContain("NXDOMAIN");
+});

@@ -454,6 +454,18 @@ describe("smartdns", () => {
     expect(outcome.config?.listen.dns.map(({ address }) => address)).toEqual(["::", "0.0.0.0"]);
   });
 
+  test("an IPv4 address to listen on may stand in brackets", async () => {
+    const outcome = await smartdns("bind 192.0.2.1:53\nbind-tcp [192.0.2.1]:53\n");
+    expect(outcome.config?.listen.dns.map(({ address }) => address)).toEqual(["192.0.2.1"]);
+  });
+
+  test("groups of names of one label are expected by names below them", async () => {
+    const filler = Array.from({ length: 200 }, (_, index) => `nameserver /n${index}.example/home\n`).join("");
+    const outcome = await smartdns(`${filler}nameserver /dn42/away\nnameserver /in.dn42/home\n`);
+    expect(outcome.text).toContain("{ name: www.dn42, rule: split, upstream: away }");
+    await expectDecisions(outcome, { "x.dn42": "away", "x.in.dn42": "home" });
+  });
+
   test("lines of a set that mean something else here are told", async () => {
     const outcome = await withSet("far.list", "search.example\n-.exact.example\n*.below.example\n*mid*.example\n");
     expect(outcome).toMatchObject({ code: 1, text: "" });
@@ -476,6 +488,21 @@ describe("smartdns", () => {
       "c.a.example": "default",
       "x.example": "default",
     });
+  });
+
+  test("a flag of a set is told for an address where the set holds a name on its path, and for no other", async () => {
+    const outcome = await smartdns(
+      "domain-set -name s -file s.list\ndomain-rules /domain-set:s/ -a #6\naddress /nas.example/fd00::1\naddress /below.example/fd00::2\naddress /x.set.example/fd00::3\naddress /free.example/#4\naddress /set.example/#\n",
+      { "s.list": "set.example\nin.below.example\n" },
+    );
+    const lines = outcome.told("changed").match(/^\d+: `#6?` of a longer or shorter name/gm);
+    expect(lines).toEqual([
+      "7: `#6` of a longer or shorter name",
+      "8: `#` of a longer or shorter name",
+      "8: `#6` of a longer or shorter name",
+    ]);
+    expect(outcome.told("changed")).toMatch(/^5: `#` and `#6` lie on one path/m);
+    expect(outcome.told("changed")).not.toContain("`#4` and `#6`");
   });
 
   test("an unknown group is not guessed (12)", async () => {
@@ -569,8 +596,31 @@ describe("chinadns-ng", () => {
     const { "chnroute.txt": _, ...rest } = FILES;
     const outcome = await chinadns("ipset-name4 chnroute\n", rest);
     expect(outcome).toMatchObject({ code: 1, text: "" });
-    expect(outcome.told("changed")).toContain("the set `chnroute` is one of the kernel");
+    expect(outcome.told("changed")).toMatch(
+      /the set `chnroute` is one of the kernel: .*chnroute.txt; put the file there that fills it/,
+    );
+    expect(outcome.told("leak")).toMatch(/chnroute.txt: no such file; no address of an answer would be found in it/);
   });
+
+  test.each([
+    ["chnroute", "chnroute.ipset", "create chnroute hash:net\nadd chnroute "],
+    ["inet@global@route,x", "route.nftset", "add element inet global route { "],
+  ])(
+    "the kernel's set `%s` is read from %s beside the configuration, as the program's scripts write it",
+    async (set, name, line) => {
+      const { "chnroute.txt": _, ...rest } = FILES;
+      const end = line.endsWith("{ ") ? " }" : "";
+      const text = CHINA_ADDRESSES.trim()
+        .split("\n")
+        .map((network) => `${line}${network}${end}\n`);
+      const outcome = await chinadns(`ipset-name4 ${set}\n`, { ...rest, [name]: text.join("") });
+      await expectDecisions(outcome, { "x.example": "china|trust" });
+      expect(outcome.config?.lists.map(({ sources }) => sources[0]).at(-1)).toMatchObject({
+        path: expect.stringContaining(name),
+      });
+      expect(outcome.told("changed")).not.toContain("put the file there");
+    },
+  );
 });
 
 describe("mihomo", () => {
@@ -617,6 +667,43 @@ describe("mihomo", () => {
     );
     await expectDecisions(outcome, { "x.example": "mihomo", "a.corp.example": "nameserver" });
     expect(outcome.config?.upstreams.groups[0]).toMatchObject({ volatile: true, asksFrom: ["127.0.0.1/32"] });
+  });
+
+  test("private names are answered here, not asked of mihomo, which makes addresses up or asks its own servers", async () => {
+    const outcome = await mihomo(`${NAMESERVER}  listen: 0.0.0.0:1053\n  enhanced-mode: fake-ip\n`);
+    await expectDecisions(outcome, {
+      "x.example": "mihomo",
+      "nas.home.arpa": "nxdomain",
+      "5.1.168.192.in-addr.arpa PTR": "nxdomain",
+    });
+    expect(outcome.told("changed").match(/names of lan, local/g)).toHaveLength(1);
+  });
+
+  test("sets that cannot be read are told together; those that block let nothing out", async () => {
+    const provider = (name: string) => `  ${name}: { type: http, format: mrs, path: ./${name}.mrs }\n`;
+    const policies = (policy: string) => `${NAMESERVER}  nameserver-policy: { ${policy} }\n`;
+    const providers = `rule-providers:\n${provider("cn")}${provider("private")}${provider("ads")}  own: { path: own.txt }\n`;
+    const files = { "own.txt": "payload:\n  - '+.ads.example'\n" };
+    const leaks = await mihomo(policies("'rule-set:cn,private': 119.29.29.29"), providers, files);
+    expect(leaks.told("leak")).toMatch(
+      /^4: `rule-set:cn`, `rule-set:private`: a file of the format mrs cannot be read: .*would go the way/,
+    );
+    const blocks = await mihomo(policies("'rule-set:ads,own': rcode://success"), providers, files);
+    expect(blocks.code).toBe(0);
+    await expectDecisions(blocks, { "x.ads.example": "nodata", "x.example": "nameserver" });
+    expect(blocks.told("changed")).toMatch(/`rule-set:ads`: a file of the format mrs cannot be read: .*nothing is blocked by it/);
+  });
+
+  test("a proxy of the type `direct` is none, and servers of two ways in one list are named", async () => {
+    const direct = await mihomo(
+      "  nameserver: ['https://223.5.5.5/dns-query#home']\n",
+      "proxies: [{ name: home, type: direct }]\n",
+    );
+    expect(direct.code).toBe(0);
+    const mixed = await mihomo("  respect-rules: true\n  nameserver: [223.5.5.5, 'https://8.8.8.8/dns-query']\n");
+    expect(mixed.error?.message).toContain(
+      "of `nameserver`, `https://8.8.8.8` are asked through a proxy, and `223.5.5.5` are not",
+    );
   });
 
   test("rules for fake addresses hold in their order", async () => {

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { typeNumber } from "../../dns/types.ts";
 import { readHostLines } from "../hosts.ts";
 import { isAddress } from "../lists.ts";
@@ -220,13 +221,16 @@ class Reader {
       throw new ImportError(tag.place, `the tag \`${tag.value}\` of names that no list knows is not followed`);
     if (near.kind !== "ask" || far.kind !== "ask") return rest(near.kind === "ask" ? far : near, place);
     const written = this.#value("ipset-name4");
-    const path = pathBeside(this.#file, "chnroute.txt");
+    const shown = (written?.value ?? "chnroute").replace(/[,\s].*$/, "");
+    // The program asks the kernel's set. The scripts that come with the program fill it from a file of the name of the set.
+    const paths = ["txt", "ipset", "nftset"].map((ending) => pathBeside(this.#file, `${shown.replace(/^.*@/, "")}.${ending}`));
+    const found = paths.find((each) => existsSync(each));
+    const path = found ?? pathBeside(this.#file, "chnroute.txt");
     const at = written?.place ?? place;
-    // The program asks the kernel's set; what fills it is a file that only the user knows.
     this.#findings.add(
       "changed",
       at,
-      `the set \`${(written?.value ?? "chnroute").replace(/[,\s].*$/, "")}\` is one of the kernel: its addresses are read from ${path}; put the file there that fills it`,
+      `the set \`${shown}\` is one of the kernel: its addresses are read from ${path}${found === undefined ? "; put the file there that fills it" : ""}`,
     );
     if (this.#has("noip-as-chnip"))
       this.#findings.add(

@@ -97,7 +97,7 @@ class Reader {
     const items = itemsOf(tree);
     const place = tree?.place ?? this.#place;
     const servers = new Map<string, SourceServer>();
-    const proxied = new Set<boolean>();
+    const proxied = new Map<boolean, string[]>([]);
     let ecs: string | null = null;
     let withSubnet = 0;
     for (const item of items) {
@@ -126,8 +126,8 @@ class Reader {
           "`ecs` never worked for a server that is not asked by https: mihomo took it for a proxy's name",
         );
       const byRules = isOn(this.#dns, "respect-rules") && sideOf(read.server) !== "near";
-      const isProxied = via === undefined || via === "" ? byRules : via.toUpperCase() !== "DIRECT" && subnet === undefined;
-      proxied.add(isProxied);
+      const isProxied = via === undefined || via === "" ? byRules : !this.#isDirect(via) && subnet === undefined;
+      proxied.set(isProxied, [...(proxied.get(isProxied) ?? []), `\`${shownServer(written)}\``]);
       if (isProxied && this.#proxy === null)
         this.#findings.add(
           "leak",
@@ -141,10 +141,16 @@ class Reader {
     if (proxied.size > 1)
       return {
         kind: "unknown",
-        why: `some servers of \`${name}\` are asked through a proxy and some are not: make two groups of them`,
+        why: `of \`${name}\`, ${proxied.get(true)?.join(", ")} are asked through a proxy, and ${proxied.get(false)?.join(", ")} are not; mihomo shows every name to all of them. Leave those of one way here, and name the others in \`nameserver-policy\``,
         place,
       };
     return askGroup(serverGroup(name, [...servers.values()], place, { proxy: proxied.has(true) ? this.#proxy : null }), ecs);
+  }
+
+  /** Whether the proxy of this name is none. */
+  #isDirect(name: string): boolean {
+    const proxy = itemsOf(childOf(this.#tree, "proxies")).find((item) => textAt(item, "name") === name);
+    return name.toUpperCase() === "DIRECT" || textAt(proxy ?? null, "type") === "direct";
   }
 
   /** Names of the proxies themselves are looked up before there is a proxy. */
@@ -241,7 +247,7 @@ class Reader {
       const outcome = this.#outcome(value, key.replace(/[^\w.-]+/g, "-").slice(0, 30));
       if (/^(geosite|rule-set):/.test(key)) {
         endRun();
-        const names = this.#names(key, place);
+        const names = this.#names(key, place, outcome.kind === "answer");
         if (names !== null) rules.push(decide(forNames(names), outcome, place));
       } else for (const pattern of this.#names(key, place)?.patterns ?? []) run.push({ pattern, outcome, place });
     }
@@ -249,18 +255,24 @@ class Reader {
     return rules;
   }
 
-  /** `x`, `*.x`, `.x`, `+.x`, `geosite:a,b`, `rule-set:a,b`; several with commas. */
-  #names(written: string, place: Place): Names | null {
-    const [, kind, sets = ""] = /^(geosite|rule-set):(.*)$/.exec(written) ?? [];
-    if (kind !== undefined) {
-      const lists = sets
-        .split(",")
-        .map((set) =>
-          kind === "geosite"
-            ? this.#geo(["geosite.dat", "GeoSite.dat"], set.trim(), "domains", place)
-            : this.#ruleSet(set.trim(), place),
-        );
-      return lists.includes(null) ? null : namesIn(lists.filter((list) => list !== null));
+  /**
+   * `x`, `*.x`, `.x`, `+.x`, `geosite:a,b`, `rule-set:a,b`; several with commas. @param areBlocked whether they are answered here, so that a set which cannot
+   * be read lets nothing out. @returns null where a set that decides who is asked cannot be read.
+   */
+  #names(written: string, place: Place, areBlocked = false): Names | null {
+    const [, kind, all = ""] = /^(geosite|rule-set):(.*)$/.exec(written) ?? [];
+    const sets = all.split(",").map((set) => set.trim());
+    if (kind === "geosite") return namesIn(sets.map((set) => this.#geo(["geosite.dat", "GeoSite.dat"], set, "domains", place)));
+    if (kind === "rule-set") {
+      const read = sets.map((set) => this.#ruleSet(set, place));
+      for (const [why, unread] of Map.groupBy(read, (set) => ("why" in set ? set.why : null))) {
+        if (why === null) continue;
+        const shown = unread.map((set) => ("why" in set ? `\`rule-set:${set.name}\`` : "")).join(", ");
+        const lost = areBlocked ? "nothing is blocked by it" : "its names would go the way of all others";
+        this.#findings.add(areBlocked ? "changed" : "leak", place, `${shown}: ${why}; ${lost}`);
+      }
+      const lists = read.flatMap((set) => ("why" in set ? [] : [set]));
+      return lists.length === read.length || (areBlocked && lists.length > 0) ? namesIn(lists) : null;
     }
     const patterns = written.split(",").flatMap((each) => {
       const [, mark = "", bare = ""] = /^(\+\.|\.)?(.*)$/.exec(each.trim().toLowerCase()) ?? [];
@@ -285,18 +297,16 @@ class Reader {
     return { path, category: code, kind, tag: `${kind === "domains" ? "geosite" : "geoip"}-${code}`, place, reloads: true };
   }
 
-  #ruleSet(name: string, place: Place): ListFile | null {
+  #ruleSet(name: string, place: Place): ListFile | { readonly name: string; readonly why: string } {
     const provider = childOf(childOf(this.#tree, "rule-providers"), name);
     const path = textAt(provider, "path") || textAt(provider, "url");
     const isText = textAt(provider, "format") !== "mrs" && !path.endsWith(".mrs");
-    if (provider === null || path === "" || !isText) {
-      this.#findings.add(
-        "leak",
-        place,
-        `\`rule-set:${name}\`: ${isText ? "there is no such file" : "a file of the format mrs cannot be read: name its text"}, so its names would go the way of all others`,
-      );
-      return null;
-    }
+    if (provider === null || path === "") return { name, why: "no such file is named under `rule-providers`" };
+    if (!isText)
+      return {
+        name,
+        why: "a file of the format mrs cannot be read: give its provider the same set as text (`format: text`; most publishers have it under the same name with .list)",
+      };
     return domainList(/^https?:/.test(path) ? path : pathBeside(this.#file, path), "clash", name, place);
   }
 

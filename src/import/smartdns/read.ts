@@ -1,9 +1,10 @@
 import { existsSync, readdirSync } from "node:fs";
 import { isIP } from "node:net";
 import { basename, dirname, join } from "node:path";
+import { nameFromText } from "../../dns/name.ts";
 import { typeNumber } from "../../dns/types.ts";
 import { excepted, hostsOf, readHostLines } from "../hosts.ts";
-import { hostName, isNetwork } from "../lists.ts";
+import { hostName, ImportLists, isNetwork } from "../lists.ts";
 import {
   ANYTHING,
   answered,
@@ -85,6 +86,7 @@ interface Member {
 class Reader {
   readonly #file: string;
   readonly #findings: Findings;
+  readonly #read = new ImportLists();
   readonly #seen = new Set<string>();
   readonly #root = newTree("");
   readonly #trees = new Map<string, Tree>();
@@ -454,7 +456,8 @@ class Reader {
     const differs = (one: Flag, other: Flag) => one.rule !== other.rule;
     for (const one of flags) {
       const met = [...meet(one.names, byName)].filter((other) => differs(one, other));
-      const others = one.names.lists.length > 0 ? [...met, ...flags.filter((other) => differs(one, other)).slice(0, 1)] : met;
+      const isMet = (other: Flag) => differs(one, other) && this.#meetsSet(one.names, other.names);
+      const others = one.names.lists.length > 0 ? [...met, ...flags.filter(isMet).slice(0, 1)] : met;
       for (const other of others)
         for (const { place } of one.names.lists.length > 0 ? [one] : [one, other])
           this.#findings.add(
@@ -463,6 +466,19 @@ class Reader {
             `\`${other.rule}\` and \`${one.rule}\` lie on one path: in smartdns 40 the longest name has its flag alone, in others and here they add up`,
           );
     }
+  }
+
+  /** Whether one of the names lies on a path with an entry of the sets. Of two sets nobody looks. */
+  #meetsSet({ lists }: Names, { patterns, lists: others }: Names): boolean {
+    if (others.length > 0) return true;
+    return patterns.some((pattern) => {
+      const [bare = ""] = pathOf(pattern);
+      const name = nameFromText(bare);
+      return lists.some(
+        (list) =>
+          this.#read.reachesBelow(list, bare) || (name !== null && this.#read.read(list).domains?.match(name, false) != null),
+      );
+    });
   }
 
   /** In version 40 `-` is a flag, which longer names inherit: their own groups do not count. Here the longer name wins. */
@@ -580,7 +596,8 @@ class Reader {
     const [marksByName, hostsByName] = [indexOf(marks), indexOf(hosts)];
     const ofSet = marks.filter(({ names }) => names.lists.length > 0);
     for (const host of hosts) {
-      for (const { rule } of [...meet(host.names, marksByName), ...ofSet]) tell(host, rule);
+      const inSets = ofSet.filter(({ names }) => this.#meetsSet(names, host.names));
+      for (const { rule } of [...meet(host.names, marksByName), ...inSets]) tell(host, rule);
       if (this.#answers["ipv6"] === "nodata" && host.addresses.some((address) => isIP(address) === 6))
         this.#findings.add("changed", host.place, "`force-AAAA-SOA` emptied this address too: here the address is given");
     }
@@ -588,7 +605,8 @@ class Reader {
   }
 
   #bind(key: string, written: string, flags: Flags, place: Place): void {
-    const text = written.replace(/@.*$/, "");
+    // IPv4 addresses may stand in brackets there.
+    const text = written.replace(/@.*$/, "").replace(/^\[([\d.]+)\]/, "$1");
     if (flags.has("group") || flags.has("g"))
       this.#findings.add(
         "leak",
