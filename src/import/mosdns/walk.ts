@@ -21,6 +21,7 @@ import {
   type RuleCondition,
 } from "../model.ts";
 import { sideOfAll } from "../servers.ts";
+import { alternativesOf, type Literal, looksAtAnswer, mergeAlternatives } from "./alternatives.ts";
 import { canBeNothing, joinFallback, limitTtls, sizeOf, unknownIn } from "./outcome.ts";
 import type { Atom, Step, Steps, Test } from "./steps.ts";
 
@@ -134,17 +135,11 @@ interface Context {
   readonly from: Place;
 }
 
-interface Literal {
-  readonly atom: Atom;
-  readonly negated: boolean;
-}
-
 /** A client as those of a house are. */
 const HOME_CLIENT = "192.168.1.2";
 
 const MAX_STEPS = 20_000;
 const MAX_DEPTH = 400;
-const MAX_ALTERNATIVES = 64;
 const MAX_OUTCOME = 200;
 
 class Walker {
@@ -527,11 +522,6 @@ function tooMany(place: Place): ImportError {
   return new TooManyWays(place, "the sequences call each other in a circle, or part into more ways than can be followed");
 }
 
-function looksAtAnswer(test: Test): boolean {
-  if (test.kind === "not") return looksAtAnswer(test.of);
-  return "of" in test ? test.of.some(looksAtAnswer) : test.kind === "response";
-}
-
 interface Ways {
   readonly yes: (path: Path) => void;
   readonly no: (path: Path) => void;
@@ -653,45 +643,6 @@ function bothClients(one: readonly string[] | null, other: readonly string[]): r
     ...one.filter((each) => other.some((outer) => isIn(each, outer))),
     ...other.filter((each) => one.some((outer) => isIn(each, outer) && each !== outer)),
   ];
-}
-
-/** The test as alternatives, each of literals that must all hold. null = too many of them. */
-function alternativesOf(test: Test, negated: boolean): readonly (readonly Literal[])[] | null {
-  if (test.kind === "not") return alternativesOf(test.of, !negated);
-  if (!("of" in test)) return [[{ atom: test, negated }]];
-  const isSum = (test.kind === "any") !== negated;
-  let sum: readonly (readonly Literal[])[] = isSum ? [] : [[]];
-  for (const part of test.of) {
-    const inner = alternativesOf(part, negated);
-    if (inner === null) return null;
-    sum = isSum ? [...sum, ...inner] : sum.flatMap((left) => inner.map((right) => [...left, ...right]));
-    if (sum.length > MAX_ALTERNATIVES) return null;
-  }
-  return sum;
-}
-
-/** Alternatives that are each one condition of the same kind become one. */
-function mergeAlternatives(alternatives: readonly (readonly Literal[])[]): readonly (readonly Literal[])[] {
-  const merged: (readonly Literal[])[] = [];
-  for (const literals of alternatives) {
-    const last = merged.at(-1);
-    const union = last?.length === 1 && literals.length === 1 ? unionOf(last[0], literals[0]) : null;
-    if (union === null) merged.push(literals);
-    else merged.splice(-1, 1, [union]);
-  }
-  return merged;
-}
-
-function unionOf(one: Literal | undefined, other: Literal | undefined): Literal | null {
-  if (one === undefined || other === undefined || one.negated || other.negated) return null;
-  const [a, b] = [one.atom, other.atom];
-  if (a.kind === "names" && b.kind === "names")
-    return { negated: false, atom: { kind: "names", names: joinNames([a.names, b.names]) } };
-  if (a.kind === "types" && b.kind === "types")
-    return { negated: false, atom: { kind: "types", types: [...new Set([...a.types, ...b.types])] } };
-  if (a.kind === "clients" && b.kind === "clients")
-    return { negated: false, atom: { kind: "clients", clients: [...a.clients, ...b.clients] } };
-  return null;
 }
 
 /** Questions that are on both paths, which part from `base`; null where there are none. */
