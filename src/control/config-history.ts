@@ -24,8 +24,15 @@ interface Entry {
   /** Of the policies that this text came to, the newest last: a new list makes another one. */
   policies: string[];
   lists: { readonly name: string; readonly size: number }[];
+  /** When lists got other content under this text, oldest first; older versions noted none. */
+  listChanges?: ListChange[];
   /** Lines that differ from the text before; null = there was none. */
   readonly changedLines: number | null;
+}
+
+interface ListChange {
+  readonly list: string;
+  readonly atWallMs: number;
 }
 
 /**
@@ -39,6 +46,8 @@ export class ConfigHistory {
   #folder: string | null = null;
   #entries: Entry[] = [];
   #lastText: string | null = null;
+  /** Digests of what each list was read from, of the last state; null = there was none yet. */
+  #lastContents: ReadonlyMap<string, string> | null = null;
 
   constructor({ log, wallMs }: { readonly log: OperationsLog; readonly wallMs: () => number }) {
     this.#log = log;
@@ -49,10 +58,12 @@ export class ConfigHistory {
   use({ config, policy }: Pick<ServerState, "config" | "policy">): void {
     if (config.path === null) return;
     const atWallMs = this.#wallMs();
-    const lists = policy.lists.status().map(({ name, size }) => ({ name, size }));
+    const status = policy.lists.status();
+    const lists = status.map(({ name, size }) => ({ name, size }));
+    const contents = new Map(status.map(({ name, sources }) => [name, sources.map(({ sha256 }) => sha256).join()]));
     const folder = join(dataFolder(config), "history");
     void this.#queue
-      .add(() => this.#note({ config, folder, atWallMs, policy: policy.version, lists }))
+      .add(() => this.#note({ config, folder, atWallMs, policy: policy.version, lists, contents }))
       .catch((error: unknown) => this.#log.warn(writeFault(error), "the history of the configuration could not be written"));
   }
 
@@ -111,10 +122,15 @@ export class ConfigHistory {
     }
   }
 
-  /** The last configuration that replaced another one before this time; null = none did. */
-  changeBefore(wallMs: number): ConfigChange | null {
-    const change = this.#entries.findLast(({ sinceWallMs, changedLines }) => sinceWallMs <= wallMs && changedLines !== null);
-    return change === undefined ? null : { ...change, changedLines: change.changedLines ?? 0 };
+  /** The last change before this time: a configuration that replaced another one, or other content of a list (of this list, where one is named). */
+  changeBefore(wallMs: number, list: string | null): ConfigChange | null {
+    const changes = this.#entries.flatMap(({ version, sinceWallMs, changedLines, listChanges = [] }): ConfigChange[] => [
+      ...(changedLines === null ? [] : [{ version, sinceWallMs, changedLines, list: null }]),
+      ...listChanges
+        .filter((change) => list === null || change.list === list)
+        .map((change) => ({ version, sinceWallMs: change.atWallMs, changedLines: 0, list: change.list })),
+    ]);
+    return changes.findLast(({ sinceWallMs }) => sinceWallMs <= wallMs) ?? null;
   }
 
   /** Ends what is being written. */
@@ -126,12 +142,17 @@ export class ConfigHistory {
     return this.#entries.findLast((entry) => entry.version === version);
   }
 
-  async #note({ config, folder, atWallMs, policy, lists }: NotedState): Promise<void> {
+  async #note({ config, folder, atWallMs, policy, lists, contents }: NotedState): Promise<void> {
     if (folder !== this.#folder) await this.#open(folder);
     const version = configVersion(config.text);
     const last = this.#entries.at(-1);
+    const before = this.#lastContents;
+    this.#lastContents = contents;
     if (last?.version === version) {
       last.lists = lists;
+      const changed = [...contents].filter(([name, content]) => before !== null && before.get(name) !== content);
+      const changes = changed.map(([list]) => ({ list, atWallMs }));
+      last.listChanges = [...(last.listChanges ?? []), ...changes].slice(-MAX_ENTRIES);
       if (last.policies.at(-1) !== policy) last.policies = [...last.policies, policy].slice(-MAX_ENTRIES);
       else if (this.#lastText !== null) return;
     } else {
@@ -167,6 +188,7 @@ interface NotedState {
   readonly atWallMs: number;
   readonly policy: string;
   readonly lists: Entry["lists"];
+  readonly contents: ReadonlyMap<string, string>;
 }
 
 /** A short digest of the text of a configuration. */

@@ -198,7 +198,7 @@ export class ServerControl implements Control {
       config: () => this.#state.config,
       health: () => this.#health.read(),
       log: () => server.queryLog,
-      changeBefore: (wallMs) => this.#history.changeBefore(wallMs),
+      changeBefore: (wallMs, list) => this.#history.changeBefore(wallMs, list),
     });
     this.#edits = new ConfigEdits({
       clock,

@@ -7,11 +7,13 @@ import { type Said, say } from "../lib/said.ts";
 import type { FoundProblem, ProblemChange } from "../log/problems.ts";
 import { timeText } from "./views.ts";
 
-/** A configuration that came into force. */
+/** A configuration that came into force, or one whose list got other content. */
 export interface ConfigChange {
   readonly version: string;
   readonly sinceWallMs: number;
   readonly changedLines: number;
+  /** null = the text of the configuration was changed. */
+  readonly list: string | null;
 }
 
 interface ProblemBookParts {
@@ -24,11 +26,11 @@ interface ProblemBookParts {
     readonly problemRevision: number;
     status(): { readonly state: string; readonly stored: number; readonly dropped: number };
   };
-  /** The last configuration that replaced another one before this time; null = none did. */
-  readonly changeBefore: (wallMs: number) => ConfigChange | null;
+  /** The last change before this time, other lists than the named one aside; null = there was none. */
+  readonly changeBefore: (wallMs: number, list: string | null) => ConfigChange | null;
 }
 
-/** A change of the configuration so long before the first query is told as its beginning. */
+/** A change of the configuration or of a list so long before the first query is told as its beginning. */
 const BEGAN_MS = 600_000;
 
 /** Problems as the API shows them: those that the log's thread found, and a standing one for each part of the server that is not well. */
@@ -100,7 +102,7 @@ export class ProblemBook {
 
   #view(problem: FoundProblem, fixes: FixFinder): Trouble {
     const { firstMs, lastMs, mutedUntilMs, type: _type, route: _route, ...same } = problem;
-    const change = this.#parts.changeBefore(firstMs);
+    const change = this.#parts.changeBefore(firstMs, problem.culprit.list);
     const beforeMs = change === null ? Number.POSITIVE_INFINITY : firstMs - change.sinceWallMs;
     return {
       ...same,
@@ -111,7 +113,12 @@ export class ProblemBook {
       began:
         change === null || beforeMs > BEGAN_MS
           ? null
-          : { version: change.version, secondsBefore: Math.round(beforeMs / 1000), changedLines: change.changedLines },
+          : {
+              version: change.version,
+              secondsBefore: Math.round(beforeMs / 1000),
+              changedLines: change.changedLines,
+              list: change.list,
+            },
       fixes: fixes.of(problem),
     };
   }

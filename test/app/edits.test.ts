@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
+import { fakeClock } from "../support/fake-clock.ts";
 import { directory, file } from "../support/files.ts";
 import { siteWith, type TestSite } from "../support/site.ts";
 import { honest } from "../support/zone-script.ts";
@@ -16,14 +17,18 @@ interface Called {
 interface House {
   readonly site: TestSite;
   readonly path: string;
+  /** The file of the list. */
+  readonly ads: string;
   readonly call: (method: string, path: string, body?: object) => Promise<Called>;
   readonly text: () => string;
 }
 
 /** A server with a file, a rule that blocks by a list, and an expectation. */
-async function house(): Promise<House> {
-  const folder = directory();
-  const ads = file("ads.txt", ["# advertisements", "example.cn"]);
+async function house({
+  folder = directory(),
+  clock = fakeClock(),
+  ads = file("ads.txt", ["# advertisements", "example.cn", "late.example"]),
+} = {}): Promise<House> {
   const yaml = `log: { queries: { store: data/queries.db } }
 lists: { ads: { domains: ["${ads}"] } }
 # The house has few rules.
@@ -31,7 +36,13 @@ rules:
   - { name: ads, domains: "list:ads", answer: nodata }   # nobody misses them
 expect: [{ name: bad.example.cn, rule: ads }]
 admin: { token: a-token-of-the-house }`;
-  const site = await siteWith({ yaml, admin: true, folder, upstreams: { main: honest("app.example.cn 100 A 192.0.2.7") } });
+  const site = await siteWith({
+    yaml,
+    admin: true,
+    folder,
+    clock,
+    upstreams: { main: honest("app.example.cn 100 A 192.0.2.7") },
+  });
   const path = join(folder, "fenliu.yaml");
   writeFileSync(path, site.app.state.config.text);
   const call = async (method: string, target: string, body?: object) => {
@@ -39,7 +50,7 @@ admin: { token: a-token-of-the-house }`;
     const response = await site.api(target, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
     return { status: response.status, body: await response.json() };
   };
-  return { site, path, call, text: () => readFileSync(path, "utf8") };
+  return { site, path, ads, call, text: () => readFileSync(path, "utf8") };
 }
 
 const except = (name: string) => ({ kind: "pattern", rule: "ads", pattern: `!${name}` });
@@ -164,6 +175,67 @@ describe("an edit of the file", () => {
       ticket: null,
       check: { ok: false, problems: [{ key: "cash" }] },
     });
+  });
+});
+
+describe("what was changed shortly before a problem began", () => {
+  const blocked = async ({ site, call }: House, name: string) => {
+    for (let times = 0; times < 12; times++) await site.ask(name, "A", { clientId: "tv" });
+    const find = async () => {
+      const { problems } = (await call("GET", "problems")).body;
+      const found = problems.find(({ suffix }: { suffix: string }) => suffix === name);
+      // A thread whose clock leaps may have to begin anew.
+      if (found === undefined) await site.clock.advance(1000);
+      return found;
+    };
+    return await vi.waitUntil(find, { timeout: 30_000 });
+  };
+
+  test("is told with it: the configuration, or other content of its list, also after a restart", async () => {
+    const [folder, clock] = [directory(), fakeClock()];
+    const before = await house({ folder, clock });
+    const { call, ads } = before;
+    expect(await blocked(before, "always.example.cn")).toMatchObject({ began: null });
+    writeFileSync(ads, "example.cn\nlate.example\nother.example\n");
+    expect((await call("POST", "lists/ads/refresh", {})).status).toBe(200);
+    await clock.advance(90_000);
+    const version = (await call("GET", "config/file")).body.digest;
+    const byList = { version, secondsBefore: 90, changedLines: 0, list: "ads" };
+    const { id, began } = await blocked(before, "a.other.example");
+    expect(began).toEqual(byList);
+    await clock.advance(1000);
+    const { text } = (await call("GET", "config/file")).body;
+    const more = text.replace("expect:", "  - { name: more, domains: [third.example], answer: nodata }\nexpect:");
+    const changed = await call("PUT", "config/file", { text: more, base: version });
+    expect(changed.status).toBe(200);
+    await clock.advance(30_000);
+    const byText = { version: changed.body.version, secondsBefore: 30, changedLines: 1, list: null };
+    expect(await blocked(before, "b.third.example")).toMatchObject({ began: byText });
+    await clock.advance(600_000);
+    expect(await blocked(before, "c.late.example")).toMatchObject({ began: null });
+    // A person's word is kept at once, and all problems with it.
+    expect((await call("PUT", `problems/${encodeURIComponent(id)}`, { state: "open" })).body).toMatchObject({ began: byList });
+    await before.site.close();
+    const after = await house({ folder, clock, ads });
+    const look = async () =>
+      expect((await after.call("GET", "problems")).body.problems).toContainEqual(expect.objectContaining({ id, began: byList }));
+    await vi.waitFor(look, { timeout: 30_000 });
+  });
+
+  test("is not another list than that which blocks", async () => {
+    const site = await house();
+    const more = file("more.txt", ["third.example"]);
+    const { digest: base, text } = (await site.call("GET", "config/file")).body;
+    const both = text
+      .replace("lists: {", `lists: { more: { domains: ["${more}"] },`)
+      .replace('"list:ads"', '["list:ads", "list:more"]');
+    expect((await site.call("PUT", "config/file", { text: both, base })).status).toBe(200);
+    await site.site.clock.advance(3_600_000);
+    writeFileSync(more, "fourth.example\n");
+    expect((await site.call("POST", "lists/more/refresh", {})).status).toBe(200);
+    await site.site.clock.advance(60_000);
+    expect(await blocked(site, "app.example.cn")).toMatchObject({ culprit: { list: "ads" }, began: null });
+    expect(await blocked(site, "a.fourth.example")).toMatchObject({ culprit: { list: "more" }, began: { list: "more" } });
   });
 });
 

@@ -186,9 +186,7 @@ function ProblemView({ problem, onChange }: { readonly problem: Trouble; readonl
                 ))}
                 {began === null ? null : (
                   <li>
-                    <a href={urlOf({ ...CONFIG, view: "history" })}>
-                      {say.began(format.value.duration(began.secondsBefore), began.version.slice(0, 8))} ›
-                    </a>
+                    <Began began={began} />
                   </li>
                 )}
               </ul>
@@ -221,6 +219,15 @@ function ProblemView({ problem, onChange }: { readonly problem: Trouble; readonl
       )}
       <Fixes key={id} problem={problem} box={fixes} onChange={onChange} />
     </div>
+  );
+}
+
+function Began({ began: { version, secondsBefore, list } }: { readonly began: NonNullable<Trouble["began"]> }) {
+  const time = format.value.duration(secondsBefore);
+  return list === null ? (
+    <a href={urlOf({ ...CONFIG, view: "history" })}>{words().problems.began(time, version.slice(0, 8))} ›</a>
+  ) : (
+    <a href={urlOf({ page: "house", part: "lists" })}>{words().problems.beganByList(time, list)} ›</a>
   );
 }
 

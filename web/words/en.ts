@@ -425,6 +425,7 @@ export const en = {
       transport: "the transport",
     } as Readonly<Record<string, string>>,
     began: (time: string, version: string) => `began ${time} after configuration ${version}`,
+    beganByList: (time: string, list: string) => `began ${time} after list ${list} changed`,
     newest: "The newest query",
     mute: (days: number) => `Mute ${days} days`,
     unmute: "Do not mute",

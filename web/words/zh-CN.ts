@@ -398,6 +398,7 @@ export const zh: Words = {
     share: (share, field, usual) => `${share} 的${field}（平时 ${usual}）：`,
     fields: { client: "客户端是", type: "类型是", rule: "规则是", upstream: "上游是", transport: "协议是" },
     began: (time, version) => `始于配置 ${version} 生效后 ${time}`,
+    beganByList: (time, list) => `始于列表 ${list} 更新后 ${time}`,
     newest: "最近一次查询",
     mute: (days) => `静音 ${days} 天`,
     unmute: "取消静音",

@@ -140,8 +140,13 @@ export const troubleSchema = namedObject("Trouble", "What goes wrong again and a
   }),
   began: nullable(
     closedObject(
-      { version: Type.String(), secondsBefore: INTEGER, changedLines: INTEGER },
-      { description: "A configuration that came into force ten minutes before, or less." },
+      {
+        version: Type.String({ description: "Of the configuration." }),
+        secondsBefore: INTEGER,
+        changedLines: INTEGER,
+        list: nullable(Type.String({ description: "The list whose content was changed; null: it was the configuration." })),
+      },
+      { description: "A configuration that came into force, or other content of a list, ten minutes before, or less." },
     ),
   ),
   newest: nullable(Type.Integer({ minimum: 0, description: "`id` of its newest query; null: it is about no query." })),

@@ -571,7 +571,7 @@ const TROUBLE: Trouble = {
   clientCount: 1,
   series: Array.from({ length: 24 }, () => 0),
   shared: [{ field: "client", value: "tv", share: 1, usual: 0.06 }],
-  began: { version: "7f3a91c2d0e4", secondsBefore: 120, changedLines: 2 },
+  began: { version: "7f3a91c2d0e4", secondsBefore: 120, changedLines: 2, list: null },
   newest: 5,
   fixes: [
     {
