@@ -6,7 +6,8 @@ import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { buildAnswer } from "../../../src/dns/answer.ts";
-import { RCODE, TYPE } from "../../../src/dns/types.ts";
+import { ednsRecord } from "../../../src/dns/edns.ts";
+import { EDE, RCODE, TYPE } from "../../../src/dns/types.ts";
 import { type Action, type Asked, type ScriptedServer, scriptedServer } from "../../upstreams/scripted-server.ts";
 import { type FenliuProcess, startFenliu } from "../fenliu.ts";
 import { run } from "../processes.ts";
@@ -34,14 +35,39 @@ let upstream: ScriptedServer;
 let stranger: Server;
 let base: string;
 
-/** Answers TXT with hostile text, whatever is asked. */
+/** Fails below `failing.example` and says why in hostile words, whatever else is asked; other questions get TXT with hostile text. */
 function hostileAnswer(asked: Asked): Action {
+  const { name, type, class: klass } = asked.query;
+  if (asked.name.endsWith("failing.example")) return { kind: "reply", message: failure(asked) };
   const text = Buffer.from(HOSTILE.join(" ")).subarray(0, 255);
   const data = Buffer.concat([Uint8Array.of(text.length), text]);
-  const { name, type, class: klass } = asked.query;
   const answers = [{ owner: name, type: TYPE.TXT, ttlSeconds: 60, data }];
   const { wire } = buildAnswer({ name, type, class: klass, rcode: RCODE.NOERROR, answers, authority: [] });
   return { kind: "reply", message: wire };
+}
+
+/** SERVFAIL with an extended error (RFC 8914) whose text is of 255 bytes, and one whose bytes are no text. */
+function failure({ query: { name, type, class: klass } }: Asked): Uint8Array {
+  const { wire } = buildAnswer({ name, type, class: klass, rcode: RCODE.SERVFAIL, answers: [], authority: [] });
+  const text = HOSTILE.join(" ");
+  const errors = [
+    { code: EDE.NO_REACHABLE_AUTHORITY, text: text + "y".repeat(255 - Buffer.byteLength(text)) },
+    { code: 65_535, text: "</li>\r\n\u001b[31m\u2066\ufeffred" },
+  ];
+  const opt = ednsRecord(
+    {
+      udpPayloadBytes: 1232,
+      extendedRcode: 0,
+      dnssecOk: false,
+      clientSubnet: null,
+      extendedErrors: errors,
+      paddingBlockBytes: 0,
+    },
+    wire.length,
+  );
+  const message = Buffer.concat([wire, opt]);
+  message.writeUInt16BE(1, 10);
+  return message;
 }
 
 const configuration = (port: number, token: string) => `
@@ -60,9 +86,13 @@ beforeAll(async () => {
   browser = await openBrowser();
   upstream = await scriptedServer("dns", hostileAnswer);
   folder = mkdtempSync(join(tmpdir(), "fenliu-hostile-"));
-  writeFileSync(join(folder, LIST_FILE), "# <img src=x onerror=alert(1)> \u202egpj\nblocked.example\n# </script>\n");
+  writeFileSync(join(folder, LIST_FILE), "# nothing yet\n");
   fenliu = await startFenliu(folder, configuration(upstream.port, TOKEN));
   base = `http://127.0.0.1:${fenliu.ports.admin}`;
+  writeFileSync(join(folder, LIST_FILE), "# <img src=x onerror=alert(1)> \u202egpj\nblocked.example\n# </script>\n");
+  const headers = { authorization: `Bearer ${TOKEN}`, "content-type": "application/json" };
+  const renewed = await fetch(`${base}/api/v1/lists/ads/refresh`, { method: "POST", headers });
+  expect(renewed.status).toBe(200);
   const names = [
     "<img src=x onerror=alert(1)>.example",
     "\\226\\128\\174gpj.example",
@@ -71,7 +101,8 @@ beforeAll(async () => {
   ];
   // Asked so often, the blocked name is a problem, whose words bear the names of rule and file.
   const blocked = Array.from({ length: 12 }, () => ["blocked.example", "A"] as const);
-  for (const [name, type] of [...blocked, ...names.map((each) => [each, "TXT"] as const)])
+  const failing = ["a", "b", "c"].map((label) => [`${label}.failing.example`, "A"] as const);
+  for (const [name, type] of [...blocked, ...failing, ...names.map((each) => [each, "TXT"] as const)])
     await run("dig", ["+tries=1", "+time=2", "@127.0.0.1", "-p", String(fenliu.ports.dns), name, type]);
   const logged = async () => {
     const found = await fetch(`${base}/api/v1/queries`, { headers: { authorization: `Bearer ${TOKEN}` } });
@@ -166,12 +197,36 @@ describe("what strangers write", () => {
   });
 });
 
+test("why an upstream failed is read as it said it: in the record, in what a question of now comes to, and beside the problem", async () => {
+  const watched = await signedIn("/queries?rcode=SERVFAIL");
+  const { page } = watched;
+  await page.locator(".list a.row", { hasText: "a.failing.example" }).click();
+  const reasons = page.locator(".journey li.soft", { hasText: "EDE" });
+  await reasons.nth(1).waitFor();
+  await reasons.first().getByRole("button").click();
+  expect(await reasons.first().textContent()).toContain(
+    `"><img src=x onerror=alert(1)> \\u{202e}gpj.exe a\\u{0}b\\u{7}\\u{200b} {{constructor}}`,
+  );
+  expect(await reasons.nth(1).textContent()).toContain("</li>\\u{d}\\u{a}\\u{1b}[31m\\u{2066}\\u{feff}red");
+  await expectClean(watched, "the record");
+  await page.goto("/ask?name=d.failing.example&a=live");
+  await reasons.nth(1).waitFor();
+  await expectClean(watched, "a question of now");
+  await watched.show("/problems");
+  await page.locator("a.row", { hasText: "failing.example" }).click();
+  await page.locator(".problem-view").waitFor();
+  await expectClean(watched, "the problem");
+  watched.expectNoFault();
+  await watched.close();
+});
+
 test("what is done about them is shown as text, too: problems, previews, edits that are undone, versions compared, pauses, gaps of the log", async () => {
   const watched = await signedIn("/problems");
   const { page } = watched;
   const clean = (where: string) => expectClean(watched, where);
   await page.locator("a.row", { hasText: "blocked.example" }).click();
   await page.locator(".problem-view fieldset").waitFor();
+  await page.getByText(/^began .+ after list ads changed/).waitFor();
   await clean("a problem");
   await page.getByLabel(/^Except/).check();
   await page.locator(".diff .added").first().waitFor();
