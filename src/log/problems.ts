@@ -1,5 +1,5 @@
 import { type Culprit, causeOf, classOf, culprit, type RowClass, suffixOf } from "./problem-causes.ts";
-import type { Row, RowKind } from "./rows.ts";
+import type { Row, RowClient, RowKind } from "./rows.ts";
 import { reversedName, wallMsOf } from "./schema.ts";
 
 /** What goes wrong again and again, as the log's thread finds it in the rows that it stores. */
@@ -99,7 +99,9 @@ interface Problem {
 /** Finds problems in rows, groups them by cause, culprit and suffix, and keeps at most 500 of them. */
 export class ProblemTracker {
   readonly #problems = new Map<string, Problem>();
-  readonly #classes = new WeakMap<RowKind, RowClass>();
+  /** What rows of a kind or a client share: most rows are like some before, and cost two look-ups. */
+  #kinds = new WeakMap<RowKind, { readonly rowClass: RowClass; readonly usual: UsualCount }>();
+  #clients = new WeakMap<RowClient, UsualCount>();
   /** When each suffix of a cause and culprit was last in trouble. */
   readonly #storms = new Map<string, Map<string, number>>();
   /** Names that had an answer, and when; the oldest are forgotten first. */
@@ -107,8 +109,8 @@ export class ProblemTracker {
   /** Times of blocked queries, by client and name. */
   readonly #insisting = new Map<string, number[]>();
   /** All queries by kind and by client, for what is usual. */
-  readonly #usualKinds = new Map<string, number>();
-  readonly #usualClients = new Map<string, number>();
+  readonly #usualKinds = new Map<string, UsualCount>();
+  readonly #usualClients = new Map<string, UsualCount>();
   #usualQueries = 0;
   /** Goes up with every change. */
   revision = 0;
@@ -119,13 +121,7 @@ export class ProblemTracker {
   }
 
   add(row: Row): void {
-    const { kind } = row;
-    let found = this.#classes.get(kind);
-    if (found === undefined) {
-      found = classOf(kind);
-      this.#classes.set(kind, found);
-    }
-    this.#countUsual(row);
+    const found = this.#countUsual(row);
     if (found === "answered") this.#noteAnswer(row);
     else if (found === "failing") this.#note(row, causeOf(row), 1);
     else if (found === "blocked") this.#noteBlocked(row);
@@ -292,16 +288,33 @@ export class ProblemTracker {
     this.#storms.delete(group);
   }
 
-  #countUsual({ kind, client }: Row): void {
+  /** @returns the class of the row. */
+  #countUsual({ kind, client }: Row): RowClass {
+    let ofKind = this.#kinds.get(kind);
+    if (ofKind === undefined) {
+      ofKind = { rowClass: classOf(kind), usual: usualCount(this.#usualKinds, kind.key) };
+      this.#kinds.set(kind, ofKind);
+    }
+    let ofClient = this.#clients.get(client);
+    if (ofClient === undefined) {
+      ofClient = usualCount(this.#usualClients, client.clientId ?? client.address);
+      this.#clients.set(client, ofClient);
+    }
+    ofKind.usual.count++;
+    ofClient.count++;
     this.#usualQueries++;
-    const asker = client.clientId ?? client.address;
-    this.#usualKinds.set(kind.key, (this.#usualKinds.get(kind.key) ?? 0) + 1);
-    this.#usualClients.set(asker, (this.#usualClients.get(asker) ?? 0) + 1);
-    // What lies far back counts less and less.
-    if (this.#usualQueries < USUAL_QUERIES) return;
+    if (this.#usualQueries >= USUAL_QUERIES) this.#halveUsual();
+    return ofKind.rowClass;
+  }
+
+  /** What lies far back counts less and less. */
+  #halveUsual(): void {
     this.#usualQueries /= 2;
     halve(this.#usualKinds);
     halve(this.#usualClients);
+    // They hold counts that are gone.
+    this.#kinds = new WeakMap();
+    this.#clients = new WeakMap();
   }
 
   #view(problem: Problem, nowMs: number): FoundProblem {
@@ -338,9 +351,9 @@ export class ProblemTracker {
       known.usual += usual;
       fields.set(key, known);
     };
-    for (const [client, count] of clients) add("client", client, count, this.#usualClients.get(client) ?? 0);
+    for (const [client, count] of clients) add("client", client, count, this.#usualClients.get(client)?.count ?? 0);
     for (const [key, count] of kinds) eachField(key, (field, value) => add(field, value, count, 0));
-    for (const [key, usual] of this.#usualKinds) eachField(key, (field, value) => add(field, value, 0, usual));
+    for (const [key, { count }] of this.#usualKinds) eachField(key, (field, value) => add(field, value, 0, count));
     const shares = [...fields.values()].map(({ field, value, count, usual }) => ({
       field,
       value,
@@ -372,10 +385,21 @@ function eachField(kindKey: string, tell: (field: string, value: string | null) 
   }
 }
 
-function halve(counts: Map<string, number>): void {
-  for (const [key, count] of counts) {
-    if (count < 2) counts.delete(key);
-    else counts.set(key, count / 2);
+/** How many of all queries have a value, of late. */
+interface UsualCount {
+  count: number;
+}
+
+function usualCount(counts: Map<string, UsualCount>, key: string): UsualCount {
+  const known = counts.get(key) ?? { count: 0 };
+  counts.set(key, known);
+  return known;
+}
+
+function halve(counts: Map<string, UsualCount>): void {
+  for (const [key, counted] of counts) {
+    if (counted.count < 2) counts.delete(key);
+    else counted.count /= 2;
   }
 }
 
