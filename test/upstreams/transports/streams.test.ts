@@ -70,6 +70,19 @@ describe.each([tcp, tls])("connections by $title", (way) => {
     expect(server.accepted).toBeGreaterThan(8);
   });
 
+  test("that leave questions unanswered when they close leave each of them to another one", async () => {
+    const { upstream, server } = await site(way, (asked) =>
+      asked.connection === 1 && asked.serial > 1 ? silence : addresses(asked, "192.0.2.1"),
+    );
+    const ask = (index: number) => upstream.exchange(questionFor(`${index}.example`), errand());
+    const exchanges = [ask(1), ask(2), ask(3)];
+    await exchanges[0];
+    await until(() => server.asked.length === 3);
+    server.dropConnections();
+    await Promise.all(exchanges);
+    expect(server.asked.map(({ connection }) => connection)).toEqual([1, 1, 1, 2, 3]);
+  });
+
   test("that fall silent under a question are replaced by a new one", async () => {
     const clock = fakeClock();
     const script = (asked: Asked) => (asked.connection === 1 && asked.serial > 1 ? silence : addresses(asked, "192.0.2.1"));
