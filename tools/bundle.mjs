@@ -38,7 +38,7 @@ export function bundle(folder, platform) {
   for (const name of SHIPPED) if (existsSync(join(ROOT, name))) cpSync(join(ROOT, name), join(folder, name), { recursive: true });
   cpSync(join(ROOT, ".npmrc"), join(folder, ".npmrc"));
   run("npm", ["install", "--no-save", "--ignore-scripts", "--omit=dev", "--omit=optional", "--loglevel=error"], folder);
-  for (const left of [".npmrc", "node_modules/.package-lock.json"]) rmSync(join(folder, left), { force: true });
+  for (const left of [".npmrc", "node_modules/.package-lock.json", "dist/.times"]) rmSync(join(folder, left), { force: true });
   mkdirSync(join(folder, "bin"));
   fetchRuntime(`${runtime}@${optionalDependencies[runtime]}`, join(folder, "bin"));
   mkdirSync(join(folder, "lib"));

@@ -8,7 +8,9 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -63,6 +65,22 @@ describe("a start from a checkout", () => {
     start();
     writeSource('const said: string = "second";\nprocess.stdout.write(said);\n');
     expect(start().out).toBe("second");
+  });
+
+  test("never runs a compiled file whose source was changed and has its size and date of before", () => {
+    const { atime, mtime } = statSync(join(tree, "src/main.ts"));
+    start();
+    writeSource('const said: string = "fifth";\nprocess.stdout.write(said);\n');
+    utimesSync(join(tree, "src/main.ts"), atime, mtime);
+    expect(start().out).toBe("fifth");
+  });
+
+  test("compiles nothing anew where a source has another date alone", () => {
+    start();
+    const compiled = statSync(join(tree, "dist")).ino;
+    utimesSync(join(tree, "src/main.ts"), 1, 1);
+    for (let turn = 0; turn < 2; turn++) expect(start().out).toBe("first");
+    expect(statSync(join(tree, "dist")).ino).toBe(compiled);
   });
 
   test("does not run a compiled file whose source is gone", () => {
