@@ -8,20 +8,21 @@
  * [--domains=1000000]`: the shipped file with the query log while nobody asks, after so many questions about different names, and with so many domains more.
  */
 import { once } from "node:events";
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { TYPE } from "../src/dns/types.ts";
 import { type FenliuProcess, fenliuCommand, makeCertificate } from "../test/clients/fenliu.ts";
-import { projectRoot, start } from "../test/clients/processes.ts";
+import { start } from "../test/clients/processes.ts";
 import { addressOf, HouseClient, SteadyHouse, TRANSPORTS } from "../test/endurance/household.ts";
 import { allocatorSettings } from "../test/endurance/world.ts";
 import { empty } from "../test/support/zone-script.ts";
 import { addresses } from "../test/upstreams/messages.ts";
 import { type Asked, scriptedServer } from "../test/upstreams/scripted-server.ts";
 import { seeded, zipf } from "./random.ts";
+import { shippedYaml } from "./shipped.ts";
 
 const MIB = 2 ** 20;
 
@@ -169,11 +170,14 @@ async function watchHouse(): Promise<void> {
   console.log(
     group === null ? `not limited to ${limit}: control groups cannot be made here` : `limited to ${limit} by ${group.path}`,
   );
-  const yaml =
-    shippedYaml(`listen: { dns: ["127.0.0.1:0"], tls: ["127.0.0.1:0"], https: ["127.0.0.1:0"], http: ["127.0.0.1:0"], admin: "127.0.0.1:0" }
+  const yaml = shippedYaml(
+    folder,
+    upstream.port,
+    `listen: { dns: ["127.0.0.1:0"], tls: ["127.0.0.1:0"], https: ["127.0.0.1:0"], http: ["127.0.0.1:0"], admin: "127.0.0.1:0" }
 tls: { cert: fullchain.pem, key: privkey.pem }
 cache: { size: ${size} }
-`);
+`,
+  );
   const server = await startServer("house", yaml, { debugged: false, ...(group === null ? {} : { group: group.join }) });
   const random = seeded(7);
   const rank = zipf(3000, 1);
@@ -201,7 +205,7 @@ cache: { size: ${size} }
 }
 
 async function watchShipped(questions: number, domains: number): Promise<void> {
-  const plain = shippedYaml(`listen: { dns: ["127.0.0.1:0"], http: [], admin: "127.0.0.1:0" }\n`);
+  const plain = shippedYaml(folder, upstream.port, `listen: { dns: ["127.0.0.1:0"], http: [], admin: "127.0.0.1:0" }\n`);
   writeFileSync(
     join(folder, "rules/many.txt"),
     Array.from({ length: domains }, (_, index) => `host-${index.toString(36)}.zone-${index % 5000}.example.org\n`).join(""),
@@ -228,21 +232,6 @@ async function watchShipped(questions: number, domains: number): Promise<void> {
     }
     await server.stop();
   }
-}
-
-/** The shipped file with one server in the place of the internet. @param listen its listeners, and other sections. */
-function shippedYaml(listen: string): string {
-  mkdirSync(join(folder, "data"));
-  mkdirSync(join(folder, "rules"));
-  for (const name of ["cn-domains.txt", "world-domains.txt", "cn-ip.txt", "poison.txt", "hosts.txt"])
-    copyFileSync(join(projectRoot, "rules", name), join(folder, "rules", name));
-  const shipped = readFileSync(join(projectRoot, "fenliu.yaml"), "utf8");
-  return `${shipped
-    .replace(/^listen:[\s\S]*?(?=^upstreams:)/m, "")
-    .replace("[223.5.5.5, 119.29.29.29], strategy: fastest", `["127.0.0.1:${upstream.port}"]`)
-    .replace('["https://1.1.1.1/dns-query", "tls://8.8.8.8"]', `["tcp://127.0.0.1:${upstream.port}"]`)}
-log: { queries: { store: data/queries.db } }
-${listen}`;
 }
 
 /** A control group with no more memory than `limit`, of either version; null where none can be made. */
