@@ -56,10 +56,7 @@ async function importFile(invocation: Invocation, terminal: Terminal): Promise<n
     else {
       if (output === null && !isRefused) terminal.out(yaml);
       terminal.err(reportText(findings, (each) => pathFrom(terminal.directory, each)));
-      if (isRefused)
-        terminal.err(
-          "\nNothing is written: names could go to another side than before. Mend the lines above, or add --allow-leaks.\n",
-        );
+      terminal.err(`\n${endText(imported, isRefused, invocation.output)}\n`);
     }
     return isRefused ? EXIT.failed : EXIT.ok;
   } catch (error) {
@@ -68,6 +65,21 @@ async function importFile(invocation: Invocation, terminal: Terminal): Promise<n
       return fail(`cannot write: ${systemReason(error)}`, { file: output, line: 1 });
     throw error;
   }
+}
+
+/** What to do next: the top of a long report has left the screen. */
+function endText({ findings }: Imported, isRefused: boolean, output: string | undefined): string {
+  const kinds = ["leak", "blank", "risk"] as const;
+  const counts = kinds.flatMap((kind) => {
+    const count = findings.filter((finding) => finding.kind === kind).length;
+    return count === 0 ? [] : [`${count} ${kind.toUpperCase()}`];
+  });
+  const top = counts.length === 0 ? "" : ` Look at the top of the report: ${counts.join(", ")}.`;
+  if (isRefused)
+    return `Nothing is written: names could go to another side than before.${top} Mend these lines, or add --allow-leaks.`;
+  const file = output ?? "fenliu.yaml";
+  const done = output === undefined ? "The file went to stdout." : `${file} is written.`;
+  return `${done}${top} Next: \`fenliu check -c ${file}\`, then \`fenliu shadow OLD -c ${file} --names FILE\` before the switch.`;
 }
 
 function readWords(words: readonly string[]): { readonly kind: string | null; readonly path: string } {

@@ -78,6 +78,29 @@ describe("an import that is refused", () => {
     expect(out).toContain("name: others");
     expect(err).toMatch(/^Leaks and blanks: none\n\nChanged or left out \(2\):\n {2}config.yaml:4: names of lan/);
     expect(err).toContain("Carried over (2):\n");
+    expect(err).toMatch(
+      /\nThe file went to stdout\. Next: `fenliu check -c fenliu\.yaml`, then `fenliu shadow [^`]*` before the switch\.\n$/,
+    );
+  });
+
+  test("the last line says what to look at, since the top of a long report has left the screen", async () => {
+    // The list is not there.
+    const source = {
+      "config.yaml": `plugins:
+  - { tag: gfw, type: domain_set, args: { files: [gfw.txt] } }
+  - { tag: main, type: sequence, args: [{ matches: qname $gfw, exec: forward 8.8.8.8 }, { matches: has_resp, exec: accept }, { exec: forward 223.5.5.5 }] }
+  - { type: udp_server, args: { entry: main, listen: ":53" } }
+`,
+    };
+    const refused = await ran(["config.yaml", "-o", "new.yaml"], source);
+    expect(refused.code).toBe(1);
+    expect(refused.err).toMatch(
+      /\nNothing is written: .* Look at the top of the report: 1 LEAK\. Mend these lines, or add --allow-leaks\.\n$/,
+    );
+    const written = await ran(["config.yaml", "-o", "new.yaml", "--allow-leaks"], source);
+    expect(written.err).toMatch(
+      /\nnew\.yaml is written\. Look at the top of the report: 1 LEAK\. Next: `fenliu check -c new\.yaml`/,
+    );
   });
 
   test("a configuration without servers", async () => {
