@@ -6,6 +6,10 @@ import { readLines } from "./source.ts";
 
 /** Names that are answered here: as several sources write them, and as the new file does. */
 
+/** Of a source that reads the hosts file of its machine, which may be another one. */
+export const NO_HOSTS_FILE =
+  "names of /etc/hosts on its machine were answered too: here they are not, unless `hosts.files` names that file";
+
 /** The hosts of a pattern: `full:x` is the name alone, `*.x` what is below it, `x` both. */
 export function hostsOf(pattern: string, host: Omit<Host, "name" | "wildcard">): readonly Host[] {
   const name = pattern.replace(/^(full:|\*\.)/, "");

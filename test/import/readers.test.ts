@@ -125,6 +125,27 @@ describe("AdGuard Home", () => {
     await expectDecisions(outcome, { "version.bind TXT": "drop", "id.server": "drop", "www.example": "upstream" });
   });
 
+  test("a line with a modifier that AdGuard Home does not know means nothing there, and is no exception that is lost", async () => {
+    const outcome = await adguard(
+      plain,
+      'user_rules: ["||a.example^", "@@||a.example^$important,app=com.example", "||b.example^$all", "@@||c.example^$ctag=x"]\n',
+    );
+    await expectDecisions(outcome, { "a.example": "zero", "b.example": "upstream" });
+    expect(outcome.told("left")).toContain("AdGuard Home knows no modifier `app`, and does not read the line either");
+    expect(outcome.told("left")).toContain("knows no modifier `all`");
+    expect(outcome.told("blank")).toMatch(/^\d+: `@@\|\|c\.example\^\$ctag=x`.*$/);
+  });
+
+  test.each([
+    ["AdGuardHome.yaml", (isOff: boolean) => `dns:\n  upstream_dns: [9.9.9.9]\n${isOff ? "  hostsfile_enabled: false\n" : ""}`],
+    ["dnsmasq.conf", (isOff: boolean) => `server=9.9.9.9\n${isOff ? "no-hosts\n" : ""}`],
+    ["config.yaml", (isOff: boolean) => `dns:\n  nameserver: [9.9.9.9]\n${isOff ? "  use-system-hosts: false\n" : ""}`],
+  ])("%s: the hosts file of its machine is told, unless it is switched off", async (name, text) => {
+    const told = async (isOff: boolean) => (await runImport(name, { [name]: text(isOff) })).told("changed");
+    expect(await told(false)).toContain("names of /etc/hosts on its machine were answered too");
+    expect(await told(true)).not.toContain("/etc/hosts");
+  });
+
   test("user rules: bare names, exceptions and modifiers keep their meaning (14, 21)", async () => {
     const rules = [
       "||ads.example^",
@@ -278,6 +299,13 @@ describe("AdGuard Home", () => {
 describe("dnsmasq", () => {
   const dnsmasq = (text: string, files: Readonly<Record<string, string>> = {}, ...options: readonly string[]) =>
     runImport(".", { "dnsmasq.conf": `no-resolv\nserver=223.5.5.5\n${text}`, ...files }, ...options);
+
+  test("the resolvers of the machine, which are asked without `no-resolv`, are told", async () => {
+    const told = async (text: string) => (await runImport(".", { "dnsmasq.conf": text })).told("changed");
+    const asked = "1: without `no-resolv` dnsmasq asks the resolvers of /etc/resolv.conf on its machine too";
+    expect(await told("server=9.9.9.9\n")).toContain(asked);
+    expect(await told("server=9.9.9.9\nno-resolv\n")).not.toContain("resolv.conf");
+  });
 
   test("a router as the only server keeps the names of the house, and other servers are not asked for them (33)", async () => {
     const home = await runImport(".", { "dnsmasq.conf": "no-resolv\nserver=192.168.1.1\n" });
@@ -666,8 +694,19 @@ describe("mihomo", () => {
       `${NAMESERVER}  listen: 0.0.0.0:1053\n  enhanced-mode: fake-ip\n  fake-ip-filter: ['+.corp.example']\n`,
     );
     await expectDecisions(outcome, { "x.example": "mihomo", "a.corp.example": "nameserver" });
-    expect(outcome.config?.upstreams.groups[0]).toMatchObject({ volatile: true, asksFrom: ["127.0.0.1/32"] });
+    expect(outcome.config?.upstreams.groups[0]).toMatchObject({ volatile: true, asksFrom: [] });
   });
+
+  test.each(["127.0.0.1:53", "system", "tcp://127.0.0.1:5353"])(
+    "where mihomo itself asks %s, its questions do not go back to it, and those of this machine are denied",
+    async (server) => {
+      const outcome = await mihomo(
+        `${NAMESERVER}  listen: 0.0.0.0:1053\n  enhanced-mode: fake-ip\n  nameserver-policy: { '+.corp.example': '${server}' }\n`,
+      );
+      expect(outcome.config?.upstreams.groups[0]).toMatchObject({ asksFrom: ["127.0.0.1/32"] });
+      expect(outcome.told("changed")).toContain("such names are denied to programs of this machine: see `asksFrom`");
+    },
+  );
 
   test("private names are answered here, not asked of mihomo, which makes addresses up or asks its own servers", async () => {
     const outcome = await mihomo(`${NAMESERVER}  listen: 0.0.0.0:1053\n  enhanced-mode: fake-ip\n`);

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { NO_HOSTS_FILE } from "../hosts.ts";
 import { hostName, isAddress, isNetwork } from "../lists.ts";
 import {
   ANYTHING,
@@ -64,7 +65,7 @@ const QUIET = `
   hostsfile_enabled anonymize_client_ip enable_dnssec protection_disabled_until parental_block_host
   safebrowsing_block_host cache_optimistic_answer_ttl cache_optimistic_max_age bootstrap_prefer_ipv6 handle_ddr
   safebrowsing_cache_size safesearch_cache_size parental_cache_size cache_time autohost_tld local_domain_name
-  resolve_clients`.split(/\s+/);
+  resolve_clients serve_plain_dns`.split(/\s+/);
 
 interface Upstreams {
   readonly reserved: Choices;
@@ -420,6 +421,8 @@ class Reader {
   }
 
   #reportRest(): void {
+    const hostsFile = childOf(this.#dns, "hostsfile_enabled");
+    if (textOf(hostsFile) !== "false") this.#findings.add("changed", hostsFile?.place ?? this.#place, NO_HOSTS_FILE);
     const done = `
   upstream_dns upstream_dns_file fallback_dns bootstrap_dns upstream_mode all_servers fastest_addr edns_client_subnet
   local_ptr_upstreams private_upstreams use_private_ptr_resolvers rewrites bogus_nxdomain trusted_proxies

@@ -42,6 +42,13 @@ interface UserRulesOptions {
   readonly findings: Findings;
 }
 
+/** Those of AdGuard Home 0.108: a line with any other means nothing there. */
+const MODIFIERS = new Set(
+  `third-party first-party match-case important badfilter elemhide generichide genericblock jsinject urlblock content stealth popup empty mp4 script
+  stylesheet subdocument object image xmlhttprequest media font websocket ping other extension dnstype dnsrewrite domain denyallow ctag client document
+  respgeo`.split(/\s+/),
+);
+
 export function readUserRules(
   lines: readonly SourceLine[],
   { answer, givesAddresses, idsOf, findings }: UserRulesOptions,
@@ -79,6 +86,17 @@ export function readUserRules(
             .filter((modifier) => modifier !== "");
     if (patterns === null) {
       leave("it is no rule about a name, or no pattern that can be used here");
+      continue;
+    }
+    const stranger = modifiers
+      .map((modifier) => modifier.replace(/[~=].*$/s, ""))
+      .find((key) => key !== "" && !MODIFIERS.has(key));
+    if (stranger !== undefined) {
+      findings.add(
+        "left",
+        place,
+        `\`${text}\`: AdGuard Home knows no modifier \`${stranger}\`, and does not read the line either`,
+      );
       continue;
     }
     const read = readModifiers(modifiers, patterns, idsOf);
@@ -143,7 +161,7 @@ function readModifiers(
   for (const modifier of modifiers) {
     const [key = "", value = ""] = modifier.split(/=(.*)/s);
     const values = value.split("|");
-    if (key === "important" || key === "all") continue;
+    if (key === "important") continue;
     if (key === "client") {
       const clients = values.map((each) => clientsOf(each, idsOf));
       if (clients.includes(null)) return null;

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { isIP } from "node:net";
 import { join } from "node:path";
-import { excepted, hostsOf, hostWith, readHostLines } from "../hosts.ts";
+import { excepted, hostsOf, hostWith, NO_HOSTS_FILE, readHostLines } from "../hosts.ts";
 import { hostName, isNetwork } from "../lists.ts";
 import {
   answered,
@@ -276,6 +276,13 @@ class Reader {
         const server = /^nameserver\s+(\S+)/.exec(text)?.[1];
         if (server !== undefined) servers.push({ value: server, place: line });
       }
+    const isAdded = servers.length > 0 && !this.#options.has("no-resolv") && !this.#options.has("resolv-file");
+    if (isAdded)
+      this.#findings.add(
+        "changed",
+        servers[0]?.place ?? place,
+        "without `no-resolv` dnsmasq asks the resolvers of /etc/resolv.conf on its machine too: here they are not asked",
+      );
     if (servers.length > 0) return this.#outcome(servers, servers[0]?.place ?? place);
     if (this.#options.has("no-resolv")) return answered("refused", place);
     this.#findings.add("changed", place, "names of no rule go to the resolvers of this host, as /etc/resolv.conf has them");
@@ -371,6 +378,7 @@ class Reader {
   }
 
   #reportRest(): void {
+    if (!this.#options.has("no-hosts")) this.#findings.add("changed", { file: this.#file, line: 1 }, NO_HOSTS_FILE);
     const done = [
       "rebind-domain-ok",
       "bogus-nxdomain",

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { hostsOf } from "../hosts.ts";
+import { hostsOf, NO_HOSTS_FILE } from "../hosts.ts";
 import { hostName, isAddress, isNetwork } from "../lists.ts";
 import {
   ANYTHING,
@@ -72,6 +72,7 @@ class Reader {
     const ipcidr = itemsOf(childOf(childOf(this.#dns, "fallback-filter"), "ipcidr"))
       .map(textOf)
       .filter(isNetwork);
+    if (textAt(this.#dns, "use-system-hosts") !== "false") this.#findings.add("changed", this.#place, NO_HOSTS_FILE);
     const hasFallback = itemsOf(childOf(this.#dns, "fallback")).length > 0;
     return {
       origin: "mihomo",
@@ -180,16 +181,29 @@ class Reader {
     }
     const mode = textAt(this.#dns, "fake-ip-filter-mode") || "blacklist";
     const own = { url: `udp://127.0.0.1:${port}`, addresses: [], tlsName: null };
-    const outcome = askGroup(serverGroup("mihomo", [own], place, { volatile: true, asksFrom: ["127.0.0.1/32"] }));
+    const asksFrom = this.#asksThisMachine() ? ["127.0.0.1/32"] : [];
+    const outcome = askGroup(serverGroup("mihomo", [own], place, { volatile: true, asksFrom }));
     this.#findings.add(
       "changed",
       place,
-      "names with fake addresses are asked of mihomo, which must go on running and listening; if it runs elsewhere, write its address in the group `mihomo`",
+      `names with fake addresses are asked of mihomo, which must go on running and listening; if it runs elsewhere, write its address in the group \`mihomo\`. ${
+        asksFrom.length === 0
+          ? "Where mihomo is to ask Fenliu, give that group `asksFrom`"
+          : "It asks this machine itself, so that such names are denied to programs of this machine: see `asksFrom`"
+      }`,
     );
     if (mode === "rule") return this.#fakeByRules(itemsOf(filter), outcome, place);
     const names = joinNames(itemsOf(filter).map((item) => this.#names(textOf(item), item.place) ?? NO_NAMES));
     const condition = mode === "whitelist" ? forNames(names) : { ...ANYTHING, except: names };
     return [decide(condition, outcome, place, "fake-ip")];
+  }
+
+  /** Whether it may ask Fenliu, where Fenliu takes the place of the server that it asks there. */
+  #asksThisMachine(): boolean {
+    const policies = mapEntries(childOf(this.#dns, "nameserver-policy")).map(({ value }) => value);
+    const all = ["nameserver", "fallback", "direct-nameserver"].map((key) => childOf(this.#dns, key));
+    const servers = [...all, ...policies].flatMap((tree) => itemsOf(tree)).map(textOf);
+    return servers.some((server) => /^(\w+:\/\/)?(127\.|\[?::1\b|localhost\b|system\b)/.test(server));
   }
 
   /** `TYPE,NAMES,fake-ip|real-ip` in their order; without a match the address is fake. */
