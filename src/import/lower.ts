@@ -275,6 +275,15 @@ export class Lowering {
       if (group !== null) this.#reportFallback(of.group, group.group, { afterMs, place });
       return { kind: "upstream", group: group === null ? of : { ...of, fallback: { ...group, fallback: null }, afterMs } };
     }
+    const leavesOf = [home, foreign, empty, failed, ...listed.flatMap(({ alone, atHome }) => [alone, atHome])];
+    if (new Set(leavesOf.map((leaf) => askedKey(leaf, "ecs"))).size === 1) {
+      this.#findings.add(
+        "changed",
+        place,
+        `\`${of.group.name}\` was asked first, and the same groups in the end whatever it answered, at most with another client subnet: it is not asked here`,
+      );
+      return this.#action(foreign);
+    }
     return this.#close(place, "an answer is asked for and never used");
   }
 
@@ -435,9 +444,10 @@ export class Lowering {
   }
 }
 
-/** Equal for what asks the same groups: settings of the answer do not count. */
-function askedKey(outcome: Outcome): string {
-  return JSON.stringify(outcome, (key, part: unknown) => (["place", "tag", "modifiers"].includes(key) ? undefined : part));
+/** Equal for what asks the same groups: settings of the answer do not count. @param ignored further keys that do not. */
+function askedKey(outcome: Outcome, ...ignored: readonly string[]): string {
+  const left = ["place", "tag", "modifiers", ...ignored];
+  return JSON.stringify(outcome, (key, part: unknown) => (left.includes(key) ? undefined : part));
 }
 
 /** A text says why it is not known. */

@@ -130,7 +130,7 @@ describe("AdGuard Home", () => {
       plain,
       'user_rules: ["||a.example^", "@@||a.example^$important,app=com.example", "||b.example^$all", "@@||c.example^$ctag=x"]\n',
     );
-    await expectDecisions(outcome, { "a.example": "zero", "b.example": "upstream" });
+    await expectDecisions(outcome, { "a.example": "addresses", "b.example": "upstream" });
     expect(outcome.told("left")).toContain("AdGuard Home knows no modifier `app`, and does not read the line either");
     expect(outcome.told("left")).toContain("knows no modifier `all`");
     expect(outcome.told("blank")).toMatch(/^\d+: `@@\|\|c\.example\^\$ctag=x`.*$/);

@@ -335,3 +335,24 @@ test("conditions on one answer after another, each overwritten by the next, do n
     expect(decideBy(rules, question)).toBe(interpret(program, question));
   }
 });
+
+test("an answer that only chooses a client subnet for the same groups is not asked for, and one that chooses a group closes", () => {
+  const ask = (name: string, ecs: string | null): Outcome => ({ kind: "ask", group: group(name), ecs, modifiers: {}, place });
+  const lower = (yes: Outcome, no: Outcome) => {
+    const findings = new Findings();
+    const test: ResponseTest = { kind: "addresses", networks: HOME };
+    const lowered = new Lowering(new ImportLists(), findings).lower({
+      kind: "judge",
+      of: ask("near", null),
+      test,
+      yes,
+      no,
+      place,
+    });
+    return { ...lowered, told: findings.all.map(({ kind, what }) => `${kind}: ${what}`).join("\n") };
+  };
+  const same = lower(ask("far", "192.0.2.0/24"), ask("far", null));
+  expect(same.action).toMatchObject({ kind: "upstream", group: { group: { name: "far" } } });
+  expect(same.told).toContain("changed: `near` was asked first, and the same groups in the end whatever it answered");
+  expect(lower(ask("far", null), ask("third", null)).closed).toBe("an answer is asked for and never used");
+});
