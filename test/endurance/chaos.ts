@@ -12,7 +12,16 @@ import { parseArgs } from "node:util";
 import { BEHAVIOURS } from "./behaviours.ts";
 import { hang } from "./hang.ts";
 import { hostile } from "./hostile.ts";
-import { addressOf, droppedDatagrams, droppedInAll, type HouseTransport, SteadyHouse, Tally, TRANSPORTS } from "./household.ts";
+import {
+  addressOf,
+  droppedDatagrams,
+  droppedInAll,
+  type HouseTransport,
+  LOST_MS,
+  SteadyHouse,
+  Tally,
+  TRANSPORTS,
+} from "./household.ts";
 import { mutated } from "./mutated.ts";
 import { network } from "./network.ts";
 import { inOrder, World } from "./world.ts";
@@ -235,8 +244,9 @@ async function restarts(world: World): Promise<void> {
     await setTimeout(500);
     await house.stop();
     const here = droppedDatagrams(world.fenliu.ports.dns) - droppedHere;
+    const late = clients.reduce((sum, client) => sum + client.late, 0);
     console.log(
-      `  ${what}: datagrams without room: ${here} of the server's, ${droppedInAll() - dropped} with those of the clients`,
+      `  ${what}: datagrams without room: ${here} of the server's, ${droppedInAll() - dropped} with those of the clients; replies after ${LOST_MS / 1000} s: ${late}`,
     );
     for (const [transport, { asked, counts }] of house.tallies) {
       console.log(

@@ -31,6 +31,8 @@ export interface Heard {
   readonly detail: string;
 }
 
+function ignore(): void {}
+
 /** Longer than every deadline of a server that holds its own. */
 export const LOST_MS = 8000;
 
@@ -45,6 +47,8 @@ export class HouseClient {
   #lastId = Math.floor(Math.random() * 0x1_0000);
   #way: Way | null = null;
   #opening: Promise<Way> | null = null;
+  /** Replies to questions that were given up already. */
+  late = 0;
 
   /** @param ports asked for at each connection: a server that is started again has others. */
   constructor(transport: HouseTransport, ports: () => Ports, localAddress = "127.0.0.1") {
@@ -90,7 +94,11 @@ export class HouseClient {
         });
         this.#way = await this.#opening;
       }
-      return await Promise.race([this.#way.ask(query), late.promise]);
+      const asked = this.#way.ask(query);
+      asked.then(() => {
+        if (within.aborted) this.late++;
+      }, ignore);
+      return await Promise.race([asked, late.promise]);
     } catch {
       return null;
     } finally {
