@@ -132,7 +132,7 @@ function Edits({ edits }: Pick<Journey, "edits">) {
   );
 }
 
-function Answer({ journey: { answer, decision, cached } }: { readonly journey: Journey }) {
+function Answer({ journey: { action, answer, decision, cached } }: { readonly journey: Journey }) {
   if (answer === null && cached !== null && cached.remainingSeconds > 0)
     return (
       <>
@@ -162,7 +162,10 @@ function Answer({ journey: { answer, decision, cached } }: { readonly journey: J
           {answer.bytes === null ? "" : ` · ${format.value.bytes(answer.bytes)}`}
         </span>
       </p>
-      {answer.rcode === "NOERROR" && answer.records.length === 0 ? <p>{words().journey.noRecords}</p> : null}
+      {answer.rcode === "NOERROR" && answer.records.length === 0 ? (
+        // A name that is blocked has records all right: nobody is told of them.
+        <p>{action === "block" ? words().journey.blocked : words().journey.noRecords}</p>
+      ) : null}
       <ul>
         {answer.records.map((record) => (
           <li key={record}>

@@ -14,7 +14,6 @@ const POLL_MS = 1000;
 const SETTLE_MS = 250;
 /** How often an edit is asked about, a second apart, while the server is busy with other drafts. */
 const MOST_TRIES = 30;
-const UNDO_MS = 60_000;
 
 /** A question that an edit is made for. */
 export interface Question {
@@ -274,22 +273,18 @@ interface AppliedNoteProps {
   readonly onUndone: (() => void) | undefined;
 }
 
-/** What was applied, what the question comes to now, and the way back: for a minute here, and later in the history. */
+/** What was applied, what the question comes to now, and the way back, here and in the history. */
 function AppliedNote({ applied: { version, previous }, question, onUndone }: AppliedNoteProps) {
-  const [state, setState] = useState<"fresh" | "old" | "undone">("fresh");
+  const [undone, setUndone] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
   /** Takes the edit back out of a file that was changed since. */
   const [reverse, setReverse] = useState<ConfigEdit | null>(null);
   const say = words().edit;
-  useEffect(() => {
-    const timer = setTimeout(() => setState((before) => (before === "fresh" ? "old" : before)), UNDO_MS);
-    return () => clearTimeout(timer);
-  }, []);
   const undo = async () => {
     try {
       // On the very file that was written: what somebody wrote since is never lost.
       await call("restoreConfig", { version: previous, body: { base: version } });
-      setState("undone");
+      setUndone(true);
       onUndone?.();
     } catch (error) {
       if (!(error instanceof CallError)) throw error;
@@ -324,16 +319,16 @@ function AppliedNote({ applied: { version, previous }, question, onUndone }: App
   return (
     <div class="notice stack-small" role="status">
       <p>
-        <span class="good">✓</span> {state === "undone" ? say.undone : say.applied} <a href={href}>{say.inHistory} ›</a>
+        <span class="good">✓</span> {undone ? say.undone : say.applied} <a href={href}>{say.inHistory} ›</a>
       </p>
-      {question === null ? null : <AskedAnew key={String(state === "undone")} question={question} />}
-      {state === "fresh" ? (
+      {question === null ? null : <AskedAnew key={String(undone)} question={question} />}
+      {undone ? null : (
         <div>
           <button type="button" onClick={() => void undo()}>
             {say.undo}
           </button>
         </div>
-      ) : null}
+      )}
       {problem === null ? null : (
         <p class="bad" role="alert">
           {problem}

@@ -256,6 +256,7 @@ export const en = {
     answer: "Answer",
     notAsked: "Nobody was asked.",
     noRecords: "The name has no records of this type.",
+    blocked: "Blocked by the rule: the device was told that there are no records.",
   },
   ask: {
     name: "Name",

@@ -241,6 +241,7 @@ export const zh: Words = {
     answer: "应答",
     notAsked: "没有实际查询。",
     noRecords: "该域名没有这种类型的记录。",
+    blocked: "被规则拦截：设备得到的回答是没有记录。",
   },
   ask: {
     name: "域名",

@@ -20,6 +20,13 @@ async function provedFix(): Promise<Page> {
   return page;
 }
 
+test("a blocked name is called blocked where its query is shown", async () => {
+  const page = await site.show("/queries?name=full:page.example.cn&from=7d");
+  await page.locator("a.row").first().click();
+  await page.getByText("Blocked by the rule: the device was told that there are no records.").waitFor();
+  site.watched.expectNoFault();
+});
+
 describe("a fix", () => {
   test("that is applied resolves the name, which is asked anew and shown; undone, the file is what it was, byte for byte", async () => {
     const before = site.demo.text();
@@ -46,6 +53,7 @@ describe("a fix", () => {
 
   test("meets a file that was changed since its preview: nothing is written, the change is kept, and a new preview is shown", async () => {
     const page = await provedFix();
+    await page.clock.install();
     appendFileSync(site.demo.file, "# by hand\n");
     await page.getByRole("button", { name: "Apply" }).click();
     await page.getByText("The file was changed meanwhile").waitFor();
@@ -57,6 +65,8 @@ describe("a fix", () => {
     expect(site.demo.text()).toContain("# by hand");
     // Undoing would lose what is written from now on.
     appendFileSync(site.demo.file, "# once more\n");
+    // The way back stays, however long somebody tries whether it works.
+    await page.clock.fastForward("05:00");
     await page.getByRole("button", { name: "Undo" }).click();
     await page.getByText("The file was changed since").waitFor();
     expect(site.demo.text()).toContain("# once more");
