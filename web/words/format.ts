@@ -1,7 +1,7 @@
+/** Numbers and times as people write them. Made once a language; every text of a time also says the day where that is not today. */
+
 /** The server counts the names and clients of a problem up to here. */
 const PROBLEM_COUNTS = 100;
-
-/** Numbers and times as people write them. Made once a language; every text of a time also says the day where that is not today. */
 
 export interface Format {
   /** 61.2k, 6.1万. */
