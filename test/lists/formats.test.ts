@@ -43,10 +43,8 @@ describe("hostile lists", () => {
     ["domains of clash", `payload:\n- a.test${spaces}x\n`, "clash"],
     ["plain domains", `a.test${spaces}x\nb.test\n`, null],
   ])("a line longer than 4,096 bytes is passed over: %s", (_what, text, category) => {
-    const startedMs = performance.now();
     const reading = read(text.repeat(50), category);
     expect(reading.warnings[0]?.reason).toBe("a line of more than 4096 bytes");
-    expect(performance.now() - startedMs).toBeLessThan(500);
   });
 
   test("an entry of a .dat file that is longer than 4,096 bytes is passed over", () => {
@@ -56,21 +54,22 @@ describe("hostile lists", () => {
     expect(matches(reading, "a.test", "b.test")).toEqual([null, "b.test:2"]);
   });
 
+  // In time that grows with the square of a line the lines, and with the backtracking of all expressions the name, would take longer than a test may.
   test("10,000 lines that are nearly all spaces are read in time linear to their bytes", () => {
-    const startedMs = performance.now();
-    read(`payload:\n${`- a.test${" ".repeat(4000)}x\n`.repeat(500)}`, "clash");
+    const ended = read(`payload:\n${`- a.test${" ".repeat(4000)}x\n`.repeat(5000)}- b.test\n`, "clash");
+    expect(matches(ended, "b.test")).toEqual(["full:b.test:5002"]);
     const warnings = new WarningLog();
-    runSync(readAddresses(Buffer.from(`192.0.2.1${" ".repeat(4000)}x\n`.repeat(500)), null, { take: () => {}, warnings }));
-    expect(performance.now() - startedMs).toBeLessThan(1000);
+    let taken = 0;
+    const lines = `${`192.0.2.1${" ".repeat(4000)}x\n`.repeat(5000)}192.0.2.2\n`;
+    runSync(readAddresses(Buffer.from(lines), null, { take: () => taken++, warnings }));
+    expect(taken).toBe(1);
   });
 
   test("many expensive expressions are refused together, although each alone is accepted", () => {
     const lines = Array.from({ length: 20 }, (_, index) => `regexp:a.*a.*a${index}`);
     const reading = read(lines.join("\n"));
     expect(reading.warnings.length).toBeGreaterThan(0);
-    const startedMs = performance.now();
-    reading.set.match(name(`${"a".repeat(63)}.${"a".repeat(63)}.${"a".repeat(63)}.${"a".repeat(50)}`));
-    expect(performance.now() - startedMs).toBeLessThan(100);
+    expect(matches(reading, `${"a".repeat(63)}.${"a".repeat(63)}.${"a".repeat(63)}.${"a".repeat(50)}`)).toEqual([null]);
   });
 });
 
