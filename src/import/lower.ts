@@ -224,6 +224,12 @@ export class Lowering {
         place,
         `all addresses of an answer must be in the list, also behind an alias; one was enough for an answer of \`${of.group.name}\`. AAAA and HTTPS go the way of A; HTTPS records were always those of \`${far.group.name}\``,
       );
+      if (instead === null)
+        this.#findings.add(
+          "changed",
+          place,
+          `\`${far.group.name}\` is asked together with \`${of.group.name}\`, not after it, and answers when that fails or is slow: see \`compare.within\``,
+        );
       return { kind: "compare", near, far, keepNearIf, first: "near", withinMs: afterMs };
     }
     if (isSelf(foreign) && isSelf(home)) {

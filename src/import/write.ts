@@ -176,6 +176,12 @@ class Writer {
     if (isHome && !action.group.group.volatile) {
       const names = namesOf(isPtr ? PRIVATE_REVERSE : [...PRIVATE_ZONES, ...PRIVATE_REVERSE]);
       this.#emit({ condition: { ...condition, names }, label: isPtr ? "private-addresses" : "private-names", place }, lowered);
+      if (!isPtr)
+        this.#findings.add(
+          "changed",
+          place,
+          "names of one label (nas) are answered here, and no longer asked of the router; the pattern `single:` beside the zones of this rule opens them",
+        );
     } else if (condition.types === null && condition.clients === null && !this.#toldZones) {
       this.#toldZones = true;
       this.#findings.add(

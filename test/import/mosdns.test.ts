@@ -373,7 +373,7 @@ describe("answers made here", () => {
 
   test("a redirect ends with its sequence: where none of its later steps answers, the report says that the name itself was asked", async () => {
     const to = '  - { tag: to, type: redirect, args: { rules: ["old.example new.example"] } }\n';
-    const ended = "of its sequence answers, mosdns asks `far` for `old.example` itself: here it is always an alias";
+    const ended = "of its sequence answers, mosdns asks for `old.example` itself: here it is always an alias";
     const told = async (main: string, inner: string) => (await five(main, `${to}${sequence("inner", inner)}`)).told("changed");
     expect(await told("exec: $inner\nexec: $far", "exec: $to\n{ matches: qtype 12, exec: $near }")).toContain(ended);
     expect(await told("exec: jump inner\nexec: $far", "exec: $to\nexec: return")).toContain(ended);
@@ -381,6 +381,14 @@ describe("answers made here", () => {
       ended,
     );
     expect(await told("exec: $to\nexec: $inner\nexec: $far", "{ matches: qtype 12, exec: $near }")).not.toContain(ended);
+  });
+
+  test("where the far servers were asked after the near ones alone, the report says that both are asked at once and which counts when the near are slow", async () => {
+    const after = "`far` is asked together with `near`, not after it, and answers when that fails or is slow";
+    const judged = "exec: $near\n{ matches: resp_ip $home, exec: accept }\nexec: drop_resp\nexec: $far";
+    expect((await five(judged)).told("changed")).toContain(after);
+    const both = `${sequence("first", 'exec: $near\n{ matches: "!resp_ip $home", exec: drop_resp }')}${sequence("second", "exec: $far")}  - { tag: both, type: fallback, args: { primary: first, secondary: second, threshold: 300, always_standby: true } }\n`;
+    expect((await five("exec: $both", both)).told("changed")).not.toContain("not after it");
   });
 
   test("a server that is asked again when its answer was dropped is no comparison", async () => {

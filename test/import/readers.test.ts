@@ -307,6 +307,12 @@ describe("dnsmasq", () => {
     expect(await told("server=9.9.9.9\nno-resolv\n")).not.toContain("resolv.conf");
   });
 
+  test("names of one label are answered here also where a router is asked for all names, which the report says", async () => {
+    const outcome = await runImport("dnsmasq.conf", { "dnsmasq.conf": "no-resolv\nserver=192.168.7.1\n" });
+    await expectDecisions(outcome, { "nas.lan": "router", nas: "nodata" });
+    expect(outcome.told("changed")).toMatch(/^2: names of one label \(nas\) are answered here/m);
+  });
+
   test("a router as the only server keeps the names of the house, and other servers are not asked for them (33)", async () => {
     const home = await runImport(".", { "dnsmasq.conf": "no-resolv\nserver=192.168.1.1\n" });
     await expectDecisions(home, { "nas.lan": "router", "9.1.168.192.in-addr.arpa PTR": "router", "x.example": "router" });
@@ -475,6 +481,13 @@ describe("smartdns", () => {
   test("a file that only includes others is recognised", async () => {
     const outcome = await runImport("smartdns.conf", { "smartdns.conf": "conf-file servers.conf\n", "servers.conf": SERVERS });
     await expectDecisions(outcome, { "x.example": "default" });
+  });
+
+  test("a group of several sides is told: a server that knows nothing does not wait for another here", async () => {
+    const several = "servers of `default` are of more than one side";
+    const of = (servers: string) => runImport("smartdns.conf", { "smartdns.conf": servers });
+    expect((await of("server 223.5.5.5\nserver 192.0.2.53\n")).told("changed")).toMatch(new RegExp(`^1: ${several}`, "m"));
+    expect((await of("server 223.5.5.5\nserver 119.29.29.29\n")).told("changed")).not.toContain(several);
   });
 
   test("a port of all IPv6 addresses takes questions over IPv4 too", async () => {

@@ -232,7 +232,7 @@ class Walker {
       case "forward":
         this.#reportOverwritten(path, `\`${step.tag}\``, place);
         this.#reportAfterFailure(path, step);
-        this.#reportEndedRedirect(path, step.tag);
+        this.#reportEndedRedirect(path);
         if ("why" in step.group) {
           this.#emit(path, { kind: "unknown", why: step.group.why, place }, place);
           return;
@@ -365,12 +365,12 @@ class Walker {
     );
   }
 
-  #reportEndedRedirect({ answer, endedRedirect }: Path, by: string): void {
+  #reportEndedRedirect({ answer, endedRedirect }: Path): void {
     if (answer === null && endedRedirect !== null)
       this.#findings.add(
         "changed",
         endedRedirect.place,
-        `where no later step of its sequence answers, mosdns asks \`${by}\` for \`${endedRedirect.name}\` itself: here it is always an alias`,
+        `where no later step of its sequence answers, mosdns asks for \`${endedRedirect.name}\` itself: here it is always an alias`,
       );
   }
 

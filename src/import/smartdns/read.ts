@@ -29,7 +29,7 @@ import {
   type ServerGroup,
   type SourceServer,
 } from "../model.ts";
-import { askGroup, readServer, serverGroup, shownServer } from "../servers.ts";
+import { askGroup, readServer, serverGroup, shownServer, sideOf } from "../servers.ts";
 import { pathBeside, readLines } from "../source.ts";
 
 /**
@@ -336,6 +336,12 @@ class Reader {
     const proxy = first?.proxy ?? null;
     const fallback =
       main.length === 0 || spare.length === 0 ? null : serverGroup(`${shown}-fallback`, servers(spare), group.place, { proxy });
+    if (new Set(members.map(({ server }) => sideOf(server))).size > 1)
+      this.#findings.add(
+        "changed",
+        group.place,
+        `servers of \`${shown}\` are of more than one side: the first answer counts, as before, and here also one that says that there is nothing, where smartdns waited for an address of another`,
+      );
     const subnets = new Set(members.map(({ ecs }) => ecs ?? this.#ecs));
     if (subnets.size > 1)
       this.#findings.add("changed", group.place, `servers of \`${shown}\` have different subnets: the first is sent to all`);
