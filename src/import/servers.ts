@@ -97,6 +97,12 @@ export function askGroup(group: ServerGroup, ecs: string | null = null): Ask {
   return { kind: "ask", group, ecs, modifiers: {}, place: group.place };
 }
 
+/** Whether the address of a server must be looked up. */
+export function hasName(url: string): boolean {
+  const parsed = parseServer(url);
+  return url !== "system" && "value" in parsed && isIP(parsed.value.host) === 0;
+}
+
 export function hostPort(host: string, port: string | number): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -1,5 +1,5 @@
-import { existsSync, readFileSync, statSync } from "node:fs";
-import { dirname, isAbsolute, resolve } from "node:path";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from "yaml";
 import { systemReason } from "../config/values.ts";
 import { ImportError, type Place } from "./model.ts";
@@ -158,4 +158,17 @@ export function textsOf(tree: Tree | null): readonly SourceLine[] {
 /** The parts of a line that a comma parts, each on that line. */
 export function partsOf(text: string, { file, line }: Place): readonly SourceLine[] {
   return text.split(",").map((part) => ({ text: part.trim(), file, line }));
+}
+
+/** A path, in whose last part `*` may stand. */
+export function filesOf(path: string): readonly string[] {
+  if (!path.includes("*")) return [path];
+  const pattern = new RegExp(`^${basename(path).replaceAll(".", "\\.").replaceAll("*", ".*")}$`);
+  const folder = dirname(path);
+  return existsSync(folder)
+    ? readdirSync(folder)
+        .filter((name) => pattern.test(name))
+        .toSorted()
+        .map((name) => join(folder, name))
+    : [];
 }

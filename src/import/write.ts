@@ -1,6 +1,4 @@
-import { isIP } from "node:net";
 import { Document, isMap, isScalar, isSeq } from "yaml";
-import { parseServer } from "../config/server.ts";
 import { nameFromText } from "../dns/name.ts";
 import { TYPE, typeName } from "../dns/types.ts";
 import { shownUrl } from "../lib/text.ts";
@@ -27,7 +25,7 @@ import {
 } from "./model.ts";
 import { bothFamilies, freeName, labelOf, one, ownName, some } from "./parts.ts";
 import { adguardLine, expandBelow, isBelow, joinBelow } from "./patterns.ts";
-import { sideOfAll } from "./servers.ts";
+import { hasName, sideOfAll } from "./servers.ts";
 import { simplify } from "./simplify.ts";
 
 /** Writes a `Meaning` as a fenliu.yaml with its `expect` lines, and reports what became of each rule. */
@@ -176,12 +174,7 @@ class Writer {
     if (isHome && !action.group.group.volatile) {
       const names = namesOf(isPtr ? PRIVATE_REVERSE : [...PRIVATE_ZONES, ...PRIVATE_REVERSE]);
       this.#emit({ condition: { ...condition, names }, label: isPtr ? "private-addresses" : "private-names", place }, lowered);
-      if (!isPtr)
-        this.#findings.add(
-          "changed",
-          place,
-          "names of one label (nas) are answered here, and no longer asked of the router; the pattern `single:` beside the zones of this rule opens them",
-        );
+      if (!isPtr) this.#findings.add("changed", place, SINGLE_TOLD);
     } else if (condition.types === null && condition.clients === null && !this.#toldZones) {
       this.#toldZones = true;
       this.#findings.add(
@@ -649,12 +642,6 @@ function askedName(example: string): string {
   return example.includes(".") ? example : `www.${example}`;
 }
 
-/** Whether the address of a server must be looked up. */
-function hasName(url: string): boolean {
-  const parsed = parseServer(url);
-  return url !== "system" && "value" in parsed && isIP(parsed.value.host) === 0;
-}
-
 /** A time that leaves a second group its turn within the deadline. */
 function boundedMs(ms: number): string {
   return `${Math.min(Math.max(ms, 10), 3500)}ms`;
@@ -678,6 +665,7 @@ const PRIVATE_REVERSE = [
 
 /** The pattern of names of one label. */
 const SINGLE = "single:";
+const SINGLE_TOLD = "names of one label (nas) are answered here, and not asked of the router; `single:` in this rule opens them";
 
 /** No list holds it. */
 const UNKNOWN_NAME = "no-list-knows-this-name.com";

@@ -1,6 +1,4 @@
-import { existsSync, readdirSync } from "node:fs";
 import { isIP } from "node:net";
-import { basename, dirname, join } from "node:path";
 import { nameFromText } from "../../dns/name.ts";
 import { typeNumber } from "../../dns/types.ts";
 import { excepted, hostsOf, readHostLines } from "../hosts.ts";
@@ -30,7 +28,7 @@ import {
   type SourceServer,
 } from "../model.ts";
 import { askGroup, readServer, serverGroup, shownServer, sideOf } from "../servers.ts";
-import { pathBeside, readLines } from "../source.ts";
+import { filesOf, pathBeside, readLines } from "../source.ts";
 
 /**
  * Reads a configuration of smartdns with what it includes. A server is of its groups and, unless it is excluded, of the default group. Of a domain the longest
@@ -686,17 +684,4 @@ function* eachOf({ patterns, lists }: Names): Generator<[string, Names]> {
 
 function networkOf(written: string): readonly string[] {
   return isNetwork(written) ? [written] : [];
-}
-
-/** A path, in whose last part `*` may stand. */
-function filesOf(path: string): readonly string[] {
-  if (!path.includes("*")) return [path];
-  const pattern = new RegExp(`^${basename(path).replaceAll(".", "\\.").replaceAll("*", ".*")}$`);
-  const folder = dirname(path);
-  return existsSync(folder)
-    ? readdirSync(folder)
-        .filter((name) => pattern.test(name))
-        .toSorted()
-        .map((name) => join(folder, name))
-    : [];
 }
