@@ -9,5 +9,7 @@ export default defineConfig({
     expect: { poll: { timeout: 30_000 } },
     hookTimeout: 180_000,
     fileParallelism: false,
+    // Tests of one file that run at once start servers of their own, and some hold them to tenths of a second.
+    maxConcurrency: 3,
   },
 });

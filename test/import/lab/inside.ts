@@ -64,6 +64,9 @@ async function world(): Promise<void> {
   ip("route add local 0.0.0.0/1 dev lo");
   ip("route add local 128.0.0.0/1 dev lo");
   ip("-6 route add local ::/0 dev lo");
+  // The local table comes before the link; and a route makes an IPv6 address ours to receive, not to bind.
+  ip("-6 route add fd99::2/128 dev w0 table local");
+  writeFileSync("/proc/sys/net/ipv6/ip_nonlocal_bind", "1");
   await openMocks(job.scene, job.scene.world, { log: job.log, tls: job.tls, streams: true });
   child.stdin.write("ready\n");
   await once(child, "exit");

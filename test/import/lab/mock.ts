@@ -103,7 +103,8 @@ export async function openMocks(
             const wire = encoded === null ? Buffer.concat(chunks) : Buffer.from(encoded, "base64url");
             void answer(wire, "https", request.socket.localAddress ?? "", port).then((reply) => {
               if (reply !== null)
-                response.writeHead(200, { "content-type": "application/dns-message", "content-length": reply.length }).end(reply);
+                // smartdns 40 knows the field in this spelling alone.
+                response.writeHead(200, { "content-type": "application/dns-message", "Content-Length": reply.length }).end(reply);
             });
           });
         }),

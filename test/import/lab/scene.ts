@@ -43,6 +43,8 @@ export function sceneOf(texts: readonly string[], ownPort: number): Scene {
   }
   for (const [, host = ""] of text.matchAll(/-host-name[ :=]+([\w.-]+)/g)) hosts.add(host.toLowerCase());
   for (const [, port = ""] of text.matchAll(/\b(?!0\.0\.0\.0)\d+\.\d+\.\d+\.\d+[:#](\d{2,5})\b/g)) {
+    // Where a server is asked by TLS, nobody listens for plain DNS.
+    if (ports.tls.has(Number(port)) || ports.https.has(Number(port))) continue;
     ports.udp.add(Number(port));
     ports.tcp.add(Number(port));
   }
