@@ -216,7 +216,7 @@ function History({ at }: { readonly at: ConfigRoute }) {
               </p>
               <p class="small soft">
                 {changedLines === null ? "" : `${say.changedLines(format.value.exact(changedLines))} · `}
-                <Text value={lists.map(({ name, size }) => `${name} ${format.value.count(size)}`).join(" · ")} max={400} />
+                {lists.length === 0 ? null : <Text value={say.listSizes(listSizes(lists))} max={400} />}
               </p>
               <p class="row-flex">
                 {before === undefined ? null : (
@@ -253,6 +253,10 @@ function History({ at }: { readonly at: ConfigRoute }) {
       </ol>
     </div>
   );
+}
+
+function listSizes(lists: readonly { readonly name: string; readonly size: number }[]): string {
+  return lists.map(({ name, size }) => `${name} ${format.value.count(size)}`).join(" · ");
 }
 
 function Difference({ versions: [a, b] }: { readonly versions: readonly [string, string] }) {

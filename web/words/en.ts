@@ -15,7 +15,7 @@ export const en = {
     skip: "Skip to the content",
     navigation: "Pages",
     more: "More",
-    keys: "Keys",
+    keys: "Shortcuts",
     back: "Back",
     endPause: "End the pause",
     nameBox: "Why does this name …?",
@@ -488,6 +488,7 @@ export const en = {
     restoreOverEdits: "Somebody has edited the file since it was loaded. The history keeps that text, too.",
     restored: "Restored and in force.",
     listsChanged: (count: string) => plural(count, "list changed", "lists changed"),
+    listSizes: (sizes: string) => `entries of lists: ${sizes}`,
   },
 };
 

@@ -53,8 +53,8 @@ export const zh: Words = {
     nothing: "没有",
     loading: "正在载入…",
     upTo: (most) => `最高 ${most}`,
-    notRecorded: "没有记录",
-    notRunning: (span) => `没有记录：服务器未运行，${span}`,
+    notRecorded: "未记录",
+    notRunning: (span) => `未记录：服务器未运行，${span}`,
     recordsLost: (span, count) => `丢失 ${count} 条记录，${span}`,
     barsHint: "指向柱子，或用方向键移动；按下即看这段时间的查询。",
     spanHint: "拖动，或按住 Shift 用方向键，可选更长的时间。",
@@ -70,7 +70,7 @@ export const zh: Words = {
     othersWell: (count) => `另外 ${count} 项正常`,
     states: { well: "一切正常", care: "需要看看", bad: "出了故障", unknown: "未知" },
     titles: { well: "一切正常", care: "需要看看", bad: "出了故障", unknown: "还不知道" },
-    since: (time) => `自 ${time}`,
+    since: (time) => `始于 ${time}`,
     announced: (state, parts) => `${state}。${parts}`,
   },
   home: {
@@ -460,6 +460,7 @@ export const zh: Words = {
     restoreOverEdits: "文件在加载之后又被改过。历史里也会保留那份文本。",
     restored: "已恢复并生效。",
     listsChanged: (count) => `${count} 个列表有变化`,
+    listSizes: (sizes) => `列表条数：${sizes}`,
   },
 };
 

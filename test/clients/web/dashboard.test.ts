@@ -79,7 +79,7 @@ describe("by keyboard alone", () => {
       reached.add(focus.name);
       if (!focus.isBody) expect(focus.outline, focus.name).not.toBe("none");
     }
-    for (const name of ["Queries", "Lists", "Add a name", "Keys"]) expect([...reached]).toContain(name);
+    for (const name of ["Queries", "Lists", "Add a name", "Shortcuts"]) expect([...reached]).toContain(name);
     await watched.close();
   });
 });
