@@ -12,6 +12,8 @@ import { ASK, type AskRoute, QUERIES, urlOf } from "../routes.ts";
 import { useIsPhone } from "../theme.ts";
 import { sayAll, sayText } from "../words/said.ts";
 import { format, words } from "../words/words.ts";
+import { ProblemsOf } from "./problem-row.tsx";
+import { endOf } from "./query-words.ts";
 
 const TYPES = ["A", "AAAA", "HTTPS", "CNAME", "MX", "TXT", "SRV", "NS", "SOA", "PTR", "CAA", "SVCB"];
 
@@ -24,7 +26,14 @@ export function Ask() {
     <section class="ask">
       <h1 class="hidden">{words().pages.ask}</h1>
       <AskForm at={at} onSwap={swap} />
-      {at.name === "" ? <Examples /> : <Answers at={at} />}
+      {at.name === "" ? (
+        <Examples />
+      ) : (
+        <>
+          <ProblemsOf name={at.name} />
+          <Answers at={at} />
+        </>
+      )}
     </section>
   );
 }
@@ -360,7 +369,7 @@ function Happened({ at: { name } }: { readonly at: AskRoute }) {
         <p class="soft">{words().ask.neverAsked}</p>
       ) : (
         <ol class="happened">
-          {data.records.map(({ id, time, type, client, clientId, rcode, answers, version }) => (
+          {data.records.map(({ id, time, type, client, clientId, action, rcode, answers, version }) => (
             <li key={id}>
               <a href={urlOf({ ...QUERIES, from: "7d", filters: [{ key: "name", value: full[0] ?? "" }], open: id })}>
                 <time dateTime={time}>{format.value.moment(time)}</time>
@@ -369,7 +378,7 @@ function Happened({ at: { name } }: { readonly at: AskRoute }) {
                 <span class="mono">{type}</span> <Text value={clientId ?? client} />
               </span>
               <span class="mono soft">
-                {rcode ?? words().queries.silence} {answers.length}
+                {endOf({ action, rcode })} {answers.length === 0 ? "" : answers.length}
               </span>
               <a
                 class="button plain"

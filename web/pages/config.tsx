@@ -231,7 +231,7 @@ function History({ at }: { readonly at: ConfigRoute }) {
                 )}
               </p>
               {wanted?.version !== version ? null : (
-                <div class="stack-small">
+                <div class="stack-small" ref={bringIntoView}>
                   {wanted.file.inForce ? (
                     <Difference versions={[wanted.file.digest, version]} />
                   ) : (
@@ -253,6 +253,11 @@ function History({ at }: { readonly at: ConfigRoute }) {
       </ol>
     </div>
   );
+}
+
+/** A press on the last line of the window would else seem to do nothing. */
+function bringIntoView(element: HTMLElement | null): void {
+  element?.scrollIntoView({ block: "start" });
 }
 
 function listSizes(lists: readonly { readonly name: string; readonly size: number }[]): string {

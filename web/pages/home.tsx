@@ -47,7 +47,7 @@ function HealthStrip({ isFolded }: { readonly isFolded: boolean }) {
       <h1 id="health-title">
         <span aria-hidden="true">{SIGNS[state]}</span> {words().health.titles[state]}
         {now === null || state === "well" ? null : (
-          <span class="since soft">{words().health.since(format.value.ago(now.since, Date.now()))}</span>
+          <span class="since soft">{words().health.since(format.value.when(now.since, Date.now()))}</span>
         )}
       </h1>
       <HealthItems items={shown} />

@@ -216,7 +216,7 @@ function Source({
       {downloadProblem === null ? null : (
         <p class="small care">
           {downloadProblem.held ? say.held : say.notDownloaded} <Text value={downloadProblem.reason} max={300} />{" "}
-          <span class="soft">{words().health.since(format.value.ago(downloadProblem.since, Date.now()))}</span>
+          <span class="soft">{words().health.since(format.value.when(downloadProblem.since, Date.now()))}</span>
         </p>
       )}
       {warningCount === 0 ? null : (

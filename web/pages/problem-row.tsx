@@ -1,4 +1,5 @@
 import type { Trouble } from "../api/calls.ts";
+import { useCall } from "../api/use-call.ts";
 import { Name, Sentence, Text } from "../parts/text.tsx";
 import { urlOf } from "../routes.ts";
 import { format, words } from "../words/words.ts";
@@ -33,11 +34,30 @@ export function ProblemRow({ problem, isOpen = false }: { readonly problem: Trou
         {queries === 0 ? null : <span>{say.queries(format.value.count(queries))}</span>}
         <span>
           {queries === 0
-            ? words().health.since(format.value.ago(firstSeen, Date.now()))
+            ? words().health.since(format.value.when(firstSeen, Date.now()))
             : `${say.lastSeen} ${format.value.ago(lastSeen, Date.now())}`}
         </span>
       </span>
     </a>
+  );
+}
+
+/** What goes wrong again and again with a name, and the way to what mends it. */
+export function ProblemsOf({ name }: { readonly name: string }) {
+  const { data } = useCall("listProblems", {}, { topics: ["problems"], keep: true });
+  const wanted = name.replace(/\.$/, "").toLowerCase();
+  const isOf = ({ state, names }: Trouble) => state !== "muted" && state !== "fixed" && names.some(({ key }) => key === wanted);
+  return (
+    <>
+      {(data?.problems ?? []).filter(isOf).map(({ id, why }) => (
+        <p key={id} class="notice">
+          <span class="care" aria-hidden="true">
+            ▲
+          </span>{" "}
+          <Sentence said={why} /> <a href={urlOf({ page: "problems", id })}>{words().problems.whatMends} ›</a>
+        </p>
+      ))}
+    </>
   );
 }
 

@@ -10,7 +10,7 @@ import { FILTER_KEYS, parseFilters, QUERIES, type QueriesRoute, urlOf } from "..
 import { useIsPhone } from "../theme.ts";
 import { format, words } from "../words/words.ts";
 import { QueryView } from "./query-view.tsx";
-import { sidesOf, toneOf, whyOf } from "./query-words.ts";
+import { endOf, sidesOf, toneOf, whyOf } from "./query-words.ts";
 import { type Tail, useTail } from "./tail.ts";
 
 const PAGE_SIZE = 200;
@@ -68,8 +68,7 @@ interface RowProps {
 }
 
 function Row({ record, at, sides, tabIndex }: RowProps) {
-  const { id, time, client, clientId, type, name, route: group, source, durationUs, rcode, answers } = record;
-
+  const { id, time, client, clientId, type, name, route: group, source, durationUs, answers } = record;
   return (
     <a class={`row ${at.open === id ? "open" : ""}`} data-row={id} href={urlOf({ ...at, open: id })} tabIndex={tabIndex}>
       <time dateTime={time}>{format.value.when(time, Date.now())}</time>
@@ -87,7 +86,7 @@ function Row({ record, at, sides, tabIndex }: RowProps) {
         <Line value={whyOf(record)} />
       </span>
       <span class="row-ms mono">{format.value.ms(durationUs / 1000)}</span>
-      <span class={`row-rcode mono ${toneOf(record, sides)}`}>{rcode ?? words().queries.silence}</span>
+      <span class={`row-rcode mono ${toneOf(record, sides)}`}>{endOf(record)}</span>
       <span class="row-count mono soft">{answers.length}</span>
     </a>
   );

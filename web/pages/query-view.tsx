@@ -9,6 +9,7 @@ import { Name } from "../parts/text.tsx";
 import { ASK, QUERIES, type QueriesRoute, queriesWith, urlOf } from "../routes.ts";
 import { format, words } from "../words/words.ts";
 import { HostDialog } from "./host-dialog.tsx";
+import { ProblemsOf } from "./problem-row.tsx";
 import { RuleDialog } from "./rule-dialog.tsx";
 
 const MINUTE_MS = 60_000;
@@ -28,6 +29,7 @@ export function QueryView({ id, at }: { readonly id: number; readonly at: Querie
           <h2>
             <Name value={data.name === "" ? words().queries.noName : data.name} /> <span class="soft">{data.type}</span>
           </h2>
+          <ProblemsOf name={data.name} />
           <Picture journey={journeyOfRecord(data)} />
           <NextSteps record={data} />
         </>

@@ -1,6 +1,7 @@
 import { type QueryOutcome, queryOutcome } from "../../src/log/outcome.ts";
 import type { QueryRecord, UpstreamGroup } from "../api/calls.ts";
 import type { Filter } from "../routes.ts";
+import { words } from "../words/words.ts";
 
 /** Where each group is, for `queryOutcome`. */
 type Sides = Readonly<Record<string, UpstreamGroup["side"]>>;
@@ -23,6 +24,11 @@ const TONES: Readonly<Record<QueryOutcome, string>> = {
 /** The class of the colour of a record's end. */
 export function toneOf(record: QueryRecord, sides: Sides): string {
   return TONES[queryOutcome(record, sides)];
+}
+
+/** What the client was told, in a word. Where a rule blocks, what stands in the reply would read as if all were well. */
+export function endOf({ action, rcode }: Pick<QueryRecord, "action" | "rcode">): string {
+  return action === "block" ? words().queries.blocked : (rcode ?? words().queries.silence);
 }
 
 /** The filters that find the queries of an outcome; null = there is no group of that side. */

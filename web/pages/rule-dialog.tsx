@@ -53,7 +53,7 @@ export function RuleDialog({ record, onClose }: RuleDialogProps) {
           <select value={chosen} onChange={({ currentTarget }) => setAction(currentTarget.value)}>
             {groups.map((group) => (
               <option key={group.name} value={group.name}>
-                {say.send(group.name)}
+                {record.action === "block" ? say.letThrough(group.name) : say.send(group.name)}
               </option>
             ))}
             <option value={BLOCK}>{say.block}</option>

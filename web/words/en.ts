@@ -132,6 +132,7 @@ export const en = {
     failed: "failed",
     noName: "(no readable question)",
     silence: "silence",
+    blocked: "blocked",
     slow: (time: string) => `Searched back to ${time}.`,
     slowEmpty: "Nothing found so far.",
     goOn: "Go on ›",
@@ -162,6 +163,7 @@ export const en = {
     below: (name: string) => `${name} and all below`,
     action: "What becomes of it",
     send: (group: string) => `send it to ${group}`,
+    letThrough: (group: string) => `let it through, by ${group}`,
     block: "block it: answer that there are no records",
     forOne: (client: string) => `only for ${client}`,
   },
@@ -402,6 +404,7 @@ export const en = {
   },
   problems: {
     none: "Nothing failed.",
+    whatMends: "What mends it",
     noneOf: (count: string) => `Nothing failed in 24 hours, ${count} answered.`,
     show: "Which problems",
     onlyOpen: "Open and quiet",

@@ -131,6 +131,7 @@ export const zh: Words = {
     failed: "失败",
     noName: "（问题无法读取）",
     silence: "未回应",
+    blocked: "已拦截",
     slow: (time) => `已搜索到 ${time}。`,
     slowEmpty: "目前没有找到。",
     goOn: "继续 ›",
@@ -161,6 +162,7 @@ export const zh: Words = {
     below: (name) => `${name} 及其全部下级`,
     action: "怎样处理",
     send: (group) => `交给 ${group}`,
+    letThrough: (group) => `放行，由 ${group} 解析`,
     block: "拦截：回答没有记录",
     forOne: (client) => `只对 ${client}`,
   },
@@ -381,6 +383,7 @@ export const zh: Words = {
   },
   problems: {
     none: "没有失败。",
+    whatMends: "怎么解决",
     noneOf: (count) => `24 小时内没有失败，共应答 ${count} 次。`,
     show: "显示哪些问题",
     onlyOpen: "未解决与平息的",

@@ -28,6 +28,19 @@ test("a blocked name is called blocked where its query is shown", async () => {
 });
 
 describe("a fix", () => {
+  test("of a blocked name is a press away from the question for it, and its queries are called blocked", async () => {
+    let page = await site.show("/ask?name=page.example.cn&client=tv");
+    await page.locator(".happened li", { hasText: "blocked" }).first().waitFor();
+    await page.getByRole("link", { name: "What mends it" }).click();
+    await page.getByLabel("Except page.example.cn from rule ads").waitFor();
+    page = await site.show("/queries?name=page.example.cn&from=7d");
+    await page.locator(".list a.row .row-rcode", { hasText: "blocked" }).first().click();
+    await page.locator(".query-view").getByRole("link", { name: "What mends it" }).waitFor();
+    await page.getByRole("button", { name: "Make a rule" }).click();
+    await page.locator("option", { hasText: "let it through, by" }).first().waitFor({ state: "attached" });
+    site.watched.expectNoFault();
+  });
+
   test("that is applied resolves the name, which is asked anew and shown; undone, the file is what it was, byte for byte", async () => {
     const before = site.demo.text();
     const page = await provedFix();

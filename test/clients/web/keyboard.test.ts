@@ -213,7 +213,7 @@ const PROBLEMS: readonly Action[] = [
   ...(
     [
       ["its rule", 'dd a[href*="rule=ads"]', /rule=ads/],
-      ["its list", 'dd a[href="/house/lists"]', /house\/lists/],
+      ["its list", 'dl.facts > div:first-child a[href="/house/lists"]', /house\/lists/],
       ["a name of it", 'dd a[href*="name=full"]', /name=full/],
       ["a client of it", 'dd a[href*="client=tv"]', /client=tv/],
       ["its newest query", `a.button:text-is("${en.problems.newest}")`, /open=\d/],
