@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -96,16 +97,24 @@ async function writeDemoFiles(folder: string, ports: DemoPorts, isStricter: bool
 
 type DemoPorts = Readonly<Record<"domestic" | "overseas" | "dns" | "http" | "tls" | "https" | "admin", number>>;
 
+/** Below those that systems give to whoever wants any: nobody is given one of these before the demonstration listens there. */
+const PORTS = { from: 10_000, to: 32_000 } as const;
+
 /** Ports that nobody uses at the moment: they stand in the configuration, and the page shows them. */
 async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
-  await Promise.all(servers.map((server) => once(server, "listening")));
-  const ports = servers.map((server) => {
-    const address = server.address();
-    return typeof address === "object" && address !== null ? address.port : 0;
-  });
-  await Promise.all(servers.map((server) => once(server.close(), "close")));
-  return ports;
+  const ports = new Set<number>();
+  while (ports.size < count) {
+    const port = randomInt(PORTS.from, PORTS.to);
+    const server = createServer().listen(port, "127.0.0.1");
+    const isFree = await once(server, "listening").then(
+      () => true,
+      () => false,
+    );
+    if (!isFree) continue;
+    await once(server.close(), "close");
+    ports.add(port);
+  }
+  return [...ports];
 }
 
 function demoConfig({ domestic, overseas, dns, http, tls, https, admin }: DemoPorts): string {
