@@ -133,6 +133,11 @@ export class ConfigHistory {
     return changes.findLast(({ sinceWallMs }) => sinceWallMs <= wallMs) ?? null;
   }
 
+  /** Until when a configuration was in force, in milliseconds since 1970; null = it is so still, or is not known. */
+  lastInForce(version: string): number | null {
+    return this.#entryOf(version)?.untilWallMs ?? null;
+  }
+
   /** Ends what is being written. */
   async close(): Promise<void> {
     await this.#queue.idle();

@@ -448,8 +448,11 @@ export class ServerControl implements Control {
     return this.#edits.replace({ kind: "text", text }, base);
   }
 
-  restoreConfig(version: string, base: string): Promise<AppliedEdit> {
-    return this.#edits.restore(version, base);
+  async restoreConfig(version: string, base: string): Promise<AppliedEdit> {
+    const untilMs = this.#history.lastInForce(version);
+    const applied = await this.#edits.restore(version, base);
+    if (untilMs !== null) await this.#problems.reopenFixedSince(untilMs);
+    return applied;
   }
 
   history(): Promise<readonly HistoryEntry[]> {

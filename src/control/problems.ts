@@ -86,6 +86,15 @@ export class ProblemBook {
     return found;
   }
 
+  /** A configuration that was in force until then is so again: what was fixed since is not. */
+  async reopenFixedSince(sinceMs: number): Promise<void> {
+    this.#changes++;
+    const log = this.#parts.log();
+    if (log.status().state === "off") return;
+    for (const { id, fixedAtMs } of await log.problems())
+      if (fixedAtMs !== null && fixedAtMs >= sinceMs) await log.changeProblem(id, { state: "open" });
+  }
+
   async #all(): Promise<readonly Trouble[]> {
     const isRecording = this.#parts.log().status().state !== "off";
     const found = isRecording ? await this.#parts.log().problems() : [];
@@ -101,7 +110,7 @@ export class ProblemBook {
   }
 
   #view(problem: FoundProblem, fixes: FixFinder): Trouble {
-    const { firstMs, lastMs, mutedUntilMs, type: _type, route: _route, ...same } = problem;
+    const { firstMs, lastMs, mutedUntilMs, fixedAtMs: _fixed, type: _type, route: _route, ...same } = problem;
     const change = this.#parts.changeBefore(firstMs, problem.culprit.list);
     const beforeMs = change === null ? Number.POSITIVE_INFINITY : firstMs - change.sinceWallMs;
     return {

@@ -12,6 +12,8 @@ export interface FoundProblem {
   readonly suffix: string;
   readonly state: "open" | "quiet" | "muted" | "fixed" | "cameBack";
   readonly mutedUntilMs: number | null;
+  /** null = nobody says that it is fixed. */
+  readonly fixedAtMs: number | null;
   readonly firstMs: number;
   readonly lastMs: number;
   readonly queries: number;
@@ -326,6 +328,7 @@ export class ProblemTracker {
       suffix: commonSuffix([...names.keys()]),
       state: stateOf(problem, nowMs),
       mutedUntilMs: problem.mutedUntilMs > nowMs ? problem.mutedUntilMs : null,
+      fixedAtMs: problem.fixedAtMs > 0 ? problem.fixedAtMs : null,
       firstMs,
       lastMs,
       queries,

@@ -103,6 +103,7 @@ describe("an edit of the file", () => {
     expect(diff.lines.filter(({ kind }: { kind: string }) => kind === "added")).toHaveLength(1);
     expect((await call("POST", `history/${base}/restore`, { base: applied.version })).status).toBe(200);
     expect(text()).toBe(before);
+    expect((await call("GET", "problems?client=tv")).body.problems).toMatchObject([{ state: "open" }]);
     expect((await site.ask("app.example.cn")).answers).toHaveLength(0);
   });
 

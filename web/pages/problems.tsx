@@ -180,8 +180,8 @@ function ProblemView({ problem, onChange }: { readonly problem: Trouble; readonl
               <ul>
                 {shared.map(({ field, value, share, usual }) => (
                   <li key={`${field} ${value}`}>
-                    {say.share(format.value.percent(share), `${say.fields[field] ?? field} `, format.value.percent(usual))}{" "}
-                    <Text value={value} mono />
+                    {say.fields[field] ?? field} <Text value={value} mono />
+                    {say.share(format.value.percent(share), format.value.percent(usual))}
                   </li>
                 ))}
                 {began === null ? null : (

@@ -1,5 +1,6 @@
 import { useState } from "preact/hooks";
 import type { Statistics } from "../api/calls.ts";
+import { useIsPhone } from "../theme.ts";
 import { format, words } from "../words/words.ts";
 
 /** What happened in one span of time. */
@@ -97,6 +98,9 @@ export function Bars({ label, bars, lanes, wordOf, low = false, marks = [], gaps
     if (from && to && from !== to) onSpan?.(from.atMs, to.toMs);
   };
 
+  const isPhone = useIsPhone();
+  const say = words().parts;
+  const hint = isPhone ? say.barsHintPhone : `${say.barsHint} ${onSpan === undefined ? "" : say.spanHint}`;
   return (
     <figure class={low ? "bars low" : "bars"} aria-label={label}>
       <div class="bars-frame">
@@ -178,11 +182,7 @@ export function Bars({ label, bars, lanes, wordOf, low = false, marks = [], gaps
           </span>
         ))}
       </div>
-      <figcaption class="small soft">
-        {shown === null
-          ? `${words().parts.barsHint} ${onSpan === undefined ? "" : words().parts.spanHint}`
-          : barText(shown, wordOf, gaps)}
-      </figcaption>
+      <figcaption class="small soft">{shown === null ? hint : barText(shown, wordOf, gaps)}</figcaption>
     </figure>
   );
 }

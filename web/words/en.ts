@@ -58,6 +58,7 @@ export const en = {
     notRunning: (span: string) => `not recorded: the server was not running ${span}`,
     recordsLost: (span: string, count: string) => `${count} records lost ${span}`,
     barsHint: "Point at a bar, or walk with the arrow keys; a press shows its queries.",
+    barsHintPhone: "A press on a bar shows its queries.",
     spanHint: "Drag, or Shift and an arrow key, takes a longer time.",
     apply: "Apply",
     cancel: "Cancel",
@@ -420,7 +421,7 @@ export const en = {
     namesTitle: "Names",
     hurt: "Hurt",
     shared: "Shared",
-    share: (share: string, field: string, usual: string) => `${share} have ${field}(usually ${usual}):`,
+    share: (share: string, usual: string) => `: ${share} of them, usually ${usual}`,
     fields: {
       client: "the client",
       type: "the type",
