@@ -1,3 +1,5 @@
+import { linearRegexp } from "./linear-regexp.ts";
+
 /** Characters of the longest regular expression that is accepted. */
 const MAX_SOURCE_LENGTH = 512;
 
@@ -12,15 +14,19 @@ export const MAX_WAYS = {
   search: 4 * 254 ** 2,
 } as const;
 
+/** A step of a linear expression takes as long as the engine takes for so many ways, about. */
+const STEP_WAYS = 128;
+
 /** A compiled expression, or the reason why it is refused. */
 type BoundedRegexp =
-  | { readonly kind: "accepted"; readonly regexp: RegExp; readonly ways: number }
+  | { readonly kind: "accepted"; readonly matches: (text: string) => boolean; readonly ways: number }
   | { readonly kind: "refused"; readonly reason: string };
 
 /**
  * Compiles a regular expression for names, without regard to letter case, if the work it can cause is bounded. The engine tries alternatives one after
  * another; lists come from strangers and names from anybody, so with `(a+)+$` one question could hold the server for hours. Therefore this function counts
- * in how many ways the parts can be combined, and refuses an expression with too many ways. A repeated group must not contain a choice.
+ * in how many ways the parts can be combined. An expression with too many ways, or with a choice in a repeated group, is followed in all ways at once
+ * instead, which takes longer for most names and never much longer; it is refused where it has something that cannot be followed so.
  */
 export function boundedRegexp(source: string, maxWays: number = MAX_WAYS.list): BoundedRegexp {
   if (source.length > MAX_SOURCE_LENGTH)
@@ -28,20 +34,28 @@ export function boundedRegexp(source: string, maxWays: number = MAX_WAYS.list): 
   // `(?i)` changes nothing: letter case never counts.
   const plain = source.startsWith("(?i)") ? source.slice(4) : source;
   let regexp: RegExp;
-  let ways: number;
   try {
     regexp = new RegExp(plain, "i");
   } catch {
     return { kind: "refused", reason: "not a regular expression" };
   }
+  const ways = countWays(plain);
+  if (typeof ways === "number" && ways <= maxWays) return { kind: "accepted", matches: (text) => regexp.test(text), ways };
+  const linear = linearRegexp(plain);
+  const steps = (linear?.states ?? Number.POSITIVE_INFINITY) * MAX_SUBJECT_LENGTH;
+  if (linear !== null && steps * STEP_WAYS <= maxWays)
+    return { kind: "accepted", matches: linear.matches, ways: steps * STEP_WAYS };
+  return { kind: "refused", reason: typeof ways === "string" ? ways : "a regular expression with too many repetitions" };
+}
+
+/** Or why they are not counted. */
+function countWays(source: string): number | string {
   try {
-    ways = new WayCounter(plain).count();
-    if (ways > maxWays) return { kind: "refused", reason: "a regular expression with too many repetitions" };
+    return new WayCounter(source).count();
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    return { kind: "refused", reason: error.message };
+    return error.message;
   }
-  return { kind: "accepted", regexp, ways };
 }
 
 class Refusal extends Error {}

@@ -131,7 +131,7 @@ function matcherTest(matcher: FilterMatcher): (value: string) => boolean {
 function regexpTest(source: string): (name: string) => boolean {
   const bounded = boundedRegexp(source, MAX_WAYS.search);
   if (bounded.kind === "refused") throw new Error(`${source} is ${bounded.reason}, and was taken for a filter`);
-  return (name) => name.length <= MAX_SUBJECT_LENGTH && bounded.regexp.test(name);
+  return (name) => name.length <= MAX_SUBJECT_LENGTH && bounded.matches(name);
 }
 
 /** The name and everything below it; the root holds all names, and what has no readable name lies nowhere. */

@@ -571,7 +571,7 @@ function contains(network: string, address: string): boolean {
 /** Whether an expression of a static entry takes names that it should not: our own, or those of the whole world. */
 function catchesName(source: string, host: string): boolean {
   const bounded = source === "" ? null : boundedRegexp(source);
-  return bounded?.kind === "accepted" && [host, ...PROBES].some((name) => bounded.regexp.test(name));
+  return bounded?.kind === "accepted" && [host, ...PROBES].some((name) => bounded.matches(name));
 }
 
 /** A line of the router's log of the last day; null = there is none. */

@@ -171,7 +171,7 @@ describe("a draft that cannot be compared", () => {
     { config: "rulez: []", says: "line 1, column 1: unknown key `rulez`" },
     { config: "rules: [{ name: a, upstream: nowhere }]", says: "nowhere" },
     { config: "a: [", says: "line 1" },
-    { config: 'rules: [{ name: a, domains: ["regexp:(a+)+$"], upstream: domestic }]', says: "(a+)+$" },
+    { config: 'rules: [{ name: a, domains: ["regexp:(?=a)"], upstream: domestic }]', says: "(?=a)" },
   ])("$config: refused with its problems", async ({ config, says }) => {
     const site = await siteWith({ upstreams });
     const judged = ask(site, "", logOf([]), { config });

@@ -13,19 +13,21 @@ describe("bounded regular expressions", () => {
     "(?i)^ADS",
     "[)(*+]{3}",
     "a{2}?",
+    // As lists of domains have them.
+    "\\.(.+-)?ap-beijing(-.+)?\\.tencentcos\\.(cn|com(\\.cn)?)$",
+    "^(.+\\.)*zh\\.test$",
+    "(a+)+$",
+    "(a|a)*$",
+    "^.*.*.*.*$",
   ])("%s is accepted", (source) => {
     expect(boundedRegexp(source).kind).toBe("accepted");
   });
 
   test.each([
     ["(", "not a regular expression"],
-    ["(a+)+$", "repeats a group with a choice in it"],
-    ["(a|a)*$", "repeats a group with a choice in it"],
-    ["^(.+\\.)*zh\\.test$", "repeats a group with a choice in it"],
-    ["((a?){30})a{30}", "repeats a group with a choice in it"],
-    ["a?".repeat(30) + "a".repeat(30), "too many repetitions"],
-    [".*a.*b.*c", "too many repetitions"],
-    ["^.*.*.*.*$", "too many repetitions"],
+    ["((a+)+){1000}$", "repeats a group with a choice in it"],
+    ["a{0,900}b{0,900}c{0,900}", "too many repetitions"],
+    ["(a+)+\\b", "repeats a group with a choice in it"],
     ["(a)\\1", "back reference"],
     ["(?<n>a)\\k<n>", "a group of the form (?…)"],
     ["(?=a)b", "a group of the form (?…)"],
@@ -44,6 +46,6 @@ describe("bounded regular expressions", () => {
 
   test("letter case does not matter", () => {
     const bounded = boundedRegexp("^ADS\\.");
-    expect(bounded.kind === "accepted" && bounded.regexp.test("ads.example.com")).toBe(true);
+    expect(bounded.kind === "accepted" && bounded.matches("ads.example.com")).toBe(true);
   });
 });
