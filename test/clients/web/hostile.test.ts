@@ -108,7 +108,7 @@ beforeAll(async () => {
     const found = await fetch(`${base}/api/v1/queries`, { headers: { authorization: `Bearer ${TOKEN}` } });
     return ((await found.json()) as { readonly records: readonly unknown[] }).records.length;
   };
-  await vi.waitUntil(async () => (await logged()) === blocked.length + names.length, { timeout: 30_000 });
+  await vi.waitUntil(async () => (await logged()) === blocked.length + failing.length + names.length, { timeout: 30_000 });
   stranger = createServer((_, response) => response.setHeader("content-type", "text/html").end("<!doctype html><p>a stranger"));
   stranger.listen(0, "127.0.0.1");
   await once(stranger, "listening");
