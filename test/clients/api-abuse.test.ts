@@ -87,7 +87,7 @@ describe("an unacceptable request gets its status", () => {
   });
 
   test.each([
-    ["a regular expression that takes for ever", "name=/(a*)*$/", "name"],
+    ["a regular expression that takes for ever", "name=/.*a.*b.*c.*d/", "name"],
     ["a hundred and one values", Array.from({ length: 101 }, () => "name=a").join("&"), "name"],
     ["a filter that is none", "colour=red", "colour"],
     ["a cursor of somebody's making", "cursor=xyz", "cursor"],
