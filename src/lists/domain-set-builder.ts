@@ -131,10 +131,12 @@ export class DomainSetBuilder {
 
   /** Returns why the expression cannot be used, or its test. */
   #compile(source: string): TextPattern["matches"] | string {
-    const alone = boundedRegexp(source);
-    if (alone.kind === "refused") return alone.reason;
     const bounded = boundedRegexp(source, Math.min(MAX_WAYS.list, MAX_SET_WAYS - this.#ways));
-    if (bounded.kind === "refused") return "one regular expression too many: together they would take too long for a name";
+    if (bounded.kind === "refused") {
+      const alone = boundedRegexp(source);
+      if (alone.kind === "refused") return alone.reason;
+      return "one regular expression too many: together they would take too long for a name";
+    }
     this.#ways += bounded.ways;
     return bounded.matches;
   }
