@@ -196,6 +196,7 @@ test("a process that was suspended ends when it goes on, and answers before", as
   await trial.ends();
 });
 
+// A disk without room is a small one mounted here, which only root may do; without that it could only be pretended.
 test.skipIf(!canMount())("a server whose disk is full answers, ends by itself, and says what it could not record", async () => {
   const disk = smallDisk("4m");
   const trial = await Trial.begin(join(disk, "queries.db"));
