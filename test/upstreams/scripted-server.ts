@@ -286,6 +286,8 @@ function closed(server: Server): Promise<void> {
 function serveDatagrams(stage: Stage, socket: DatagramSocket): void {
   socket.on("error", () => undefined);
   socket.on("message", (message, { port, address }) => {
+    // Not a question but an answer: a late one of ours went to a port that another program has by now, which answers whatever comes.
+    if (((message[2] ?? 0) & 0x80) !== 0) return;
     const about = { transport: "udp", remotePort: port, connection: 0, http: null } as const;
     void stage.meet(message, about, {
       send: (bytes) => socket.send(bytes, port, address),
