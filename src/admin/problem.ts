@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import type { FastifyReply, FastifySchemaCompiler } from "fastify";
 import { type TSchema, Type } from "typebox";
-import { Compile } from "typebox/compile";
+import { Compile, type Validator } from "typebox/compile";
 import { http } from "../lib/http.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import { ControlError, ParameterError } from "./control.ts";
@@ -140,12 +140,14 @@ const MAX_PROBLEMS = 20;
  * one value where the schema wants that. A body stays as it is.
  */
 export const compileValidator: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
-  const validator = Compile(schema);
+  // All schemas at once would hold the thread that answers for 40 ms.
+  let compiled: Validator | null = null;
   const properties = propertiesOf(schema);
   return (input: unknown) => {
+    compiled ??= Compile(schema);
     const value = httpPart === "body" ? input : convertTexts(input, properties);
-    if (validator.Check(value)) return { value };
-    const problems = validator.Errors(value).flatMap((fault) => problemsOf(fault, properties));
+    if (compiled.Check(value)) return { value };
+    const problems = compiled.Errors(value).flatMap((fault) => problemsOf(fault, properties));
     const distinct = new Map(problems.map((problem) => [`${problem.parameter} ${problem.reason}`, problem]));
     return { error: invalid([...distinct.values()].slice(0, MAX_PROBLEMS)) };
   };

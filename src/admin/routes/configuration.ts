@@ -1,5 +1,5 @@
-import swaggerUi from "@fastify/swagger-ui";
-import type { FastifyRequest } from "fastify";
+import swagger, { type StaticDocumentSpec } from "@fastify/swagger";
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { type TSchema, Type } from "typebox";
 import { ROUTER_SCRIPT_PARTS } from "../control.ts";
 import { jsonContent, operation, textContent } from "../openapi.ts";
@@ -243,9 +243,24 @@ const getDocument = operation({
 });
 
 /** The OpenAPI document, and a page that shows it and loads nothing from other servers. */
-export async function docsRoutes(api: Api): Promise<void> {
+export function docsRoutes(api: Api): void {
   api.get("/openapi.json", { schema: getDocument }, async () => api.swagger());
-  await api.register(swaggerUi, {
+  let page: Promise<FastifyInstance> | null = null;
+  const serve = async ({ method, url, headers }: FastifyRequest, reply: FastifyReply) => {
+    page ??= openPage(api.swagger());
+    const response = await (await page).inject({ method: method === "HEAD" ? "HEAD" : "GET", url, headers });
+    if (response.statusCode === 404) return reply.callNotFound();
+    return reply.code(response.statusCode).headers(response.headers).send(response.rawPayload);
+  };
+  for (const path of [DOCS, `${DOCS}/*`]) api.get(path, { schema: { hide: true } }, serve);
+}
+
+/** A server of its own, which is not there before somebody looks at the page: Swagger UI takes as long to load as all else of the API. */
+async function openPage(document: ReturnType<Api["swagger"]>): Promise<FastifyInstance> {
+  const { default: swaggerUi } = await import("@fastify/swagger-ui");
+  const page = fastify();
+  await page.register(swagger, { mode: "static", specification: { document: document as StaticDocumentSpec["document"] } });
+  await page.register(swaggerUi, {
     routePrefix: DOCS,
     staticCSP: DOCS_POLICY,
     uiConfig: {
@@ -259,6 +274,7 @@ export async function docsRoutes(api: Api): Promise<void> {
     // The top bar would ask for the address of another document.
     theme: { title: "Fenliu", css: [{ filename: "page.css", content: ".swagger-ui .topbar { display: none }" }] },
   });
+  return page;
 }
 
 /**
