@@ -19,7 +19,7 @@ const beside = (path) => new URL(path, import.meta.url);
 if (existsSync(beside("src/main.ts"))) {
   const { build } = await import("./tools/build.mjs");
   // Sources that cannot be compiled here, for want of the compiler or of a place to write to, still run: Node strips their types.
-  await import(build() ? "./dist/main.js" : "./src/main.ts");
+  await import(build() ? "./dist/server/main.js" : "./src/main.ts");
 } else {
-  await import("./dist/main.js");
+  await import("./dist/server/main.js");
 }

@@ -2,6 +2,7 @@
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { serviceConfiguration } from "../src/cli/service-configuration.ts";
 import { bundle } from "./bundle.mjs";
 
 /** Node's names for what Docker calls TARGETARCH. */
@@ -16,6 +17,4 @@ if (folder === "" || platform === undefined) {
 mkdirSync(join(folder, "opt"), { recursive: true });
 bundle(join(folder, "opt", "fenliu"), platform);
 mkdirSync(join(folder, "etc/fenliu"), { recursive: true });
-// `bundle` has built it.
-const { serviceConfiguration } = await import("../dist/cli/service-configuration.js");
 writeFileSync(join(folder, "etc/fenliu/fenliu.yaml"), serviceConfiguration(readFileSync("fenliu.yaml", "utf8"), "/opt/fenliu"));

@@ -7,7 +7,6 @@
  */
 
 import { once } from "node:events";
-import { createRequire } from "node:module";
 import { createServer, type Server, type Socket } from "node:net";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { endpointText } from "../dns/address.ts";
@@ -65,6 +64,7 @@ export async function openAdmin(setup: AdminSetup): Promise<AdminServer> {
       await nextTurn();
     }
     const [{ createApi }, { StreamLimiter }] = await Promise.all([import("./create-api.ts"), import("./stream.ts")]);
+    await nextTurn();
     const readers = new StreamLimiter(limits.streams);
     const exports = new StreamLimiter(limits.exports);
     const parts = { control, clients, clock, limits, readers, exports, report: reportFault };
@@ -94,24 +94,10 @@ export async function openAdmin(setup: AdminSetup): Promise<AdminServer> {
   };
 }
 
-/** What fastify requires, the parts that take longest. */
-const OF_FASTIFY = ["node:http2", "avvio", "semver", "find-my-way", "fast-json-stringify", "@fastify/ajv-compiler"];
-
-function requireOfFastify(module: string): unknown {
-  return createRequire(createRequire(import.meta.url).resolve("fastify"))(module);
-}
-
 /** What the API imports, in pieces between which queries are answered: loaded as a whole it would hold the thread for as long as they take together. */
 const PIECES: readonly (() => Promise<unknown>)[] = [
-  () => import("typebox/guard"),
-  () => import("typebox/system"),
-  () => import("typebox/format"),
-  () => import("typebox/schema"),
-  () => import("typebox/type"),
-  () => import("typebox/value"),
   () => import("typebox"),
   () => import("typebox/compile"),
-  ...OF_FASTIFY.map((module) => async () => requireOfFastify(module)),
   () => import("fastify"),
   () => import("@fastify/swagger"),
   () => import("./openapi.ts"),

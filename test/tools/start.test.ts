@@ -30,7 +30,6 @@ beforeEach(() => {
     "tools/build.mjs",
     "tools/build-web.mjs",
     "tsconfig.json",
-    "tsconfig.build.json",
     "package.json",
     "package-lock.json",
   ])
@@ -58,7 +57,7 @@ function start(): { readonly out: string; readonly err: string } {
 describe("a start from a checkout", () => {
   test("compiles the sources, and what was compiled runs", () => {
     expect(start().out).toBe("first");
-    expect(existsSync(join(tree, "dist/main.js"))).toBe(true);
+    expect(existsSync(join(tree, "dist/server/main.js"))).toBe(true);
   });
 
   test("never runs a compiled file that is older than its source", () => {
@@ -83,19 +82,16 @@ describe("a start from a checkout", () => {
     expect(statSync(join(tree, "dist")).ino).toBe(compiled);
   });
 
-  test("does not run a compiled file whose source is gone", () => {
-    writeFileSync(join(tree, "src/other.ts"), "export const x: number = 1;\n");
-    start();
-    rmSync(join(tree, "src/other.ts"));
-    start();
-    expect(existsSync(join(tree, "dist/other.js"))).toBe(false);
+  test("without a bundler runs the sources by stripping their types, and says why", () => {
+    rmSync(join(tree, "node_modules"));
+    const { out, err } = start();
+    expect(out).toBe("first");
+    expect(err).toContain("dist/ cannot be made: Cannot find module 'esbuild'");
   });
 
-  test("runs sources that do not compile by stripping their types, and says why", () => {
-    writeSource('const said: number = "wrong";\nprocess.stdout.write(String(said));\n');
-    const { out, err } = start();
-    expect(out).toBe("wrong");
-    expect(err).toContain("src/main.ts(1,7): error");
+  test("says at which line a source cannot be read", () => {
+    writeSource("const said = ;\n");
+    expect(start().err).toContain("main.ts:1:13: ERROR");
   });
 
   test("leaves nothing beside dist", () => {
