@@ -15,24 +15,8 @@ export interface AddressRange {
  * another form than four decimal numbers without leading zeros (RFC 6943 §3.1.1).
  */
 export function addressFromText(text: string): Uint8Array | null {
-  const bytes = ipv4FromText(text);
-  if (bytes !== null || !text.includes(":") || text.includes("%")) return bytes;
-  const groups = withoutDots(text);
-  if (groups === null || !ipaddr.IPv6.isValid(groups)) return null;
-  return unmapped(Uint8Array.from(ipaddr.IPv6.parse(groups).toByteArray()));
-}
-
-/**
- * Writes the last two groups of an IPv6 address in hexadecimal where they are dotted; null where the dotted part is not IPv4. `ipaddr.js` accepts leading
- * zeros there, and takes `::192.0.2.7` for IPv4-mapped, which is wrong (RFC 4291 §2.5.5).
- */
-function withoutDots(text: string): string | null {
-  if (!text.includes(".")) return text;
-  const start = text.lastIndexOf(":") + 1;
-  const bytes = ipv4FromText(text.slice(start));
-  if (bytes === null) return null;
-  const hex = Buffer.from(bytes).toString("hex");
-  return `${text.slice(0, start)}${hex.slice(0, 4)}:${hex.slice(4)}`;
+  const bytes = text.includes(":") ? ipv6FromText(text) : ipv4FromText(text);
+  return bytes === null ? null : unmapped(bytes);
 }
 
 /** Canonical text of 4 or 16 bytes: dotted, or RFC 5952 in lower case. An IPv4-mapped address is written as IPv4. */
@@ -138,6 +122,51 @@ function ipv4FromText(text: string): Uint8Array | null {
     }
   }
   return bytes;
+}
+
+// By hand as well: the library takes 30 ms for the 5,000 networks of a country, a tenth of a start.
+function ipv6FromText(text: string): Uint8Array | null {
+  const bytes = new Uint8Array(16);
+  let length = 0;
+  /** Where `::` stands; -1 = nowhere yet. */
+  let gap = text.startsWith("::") ? 0 : -1;
+  let position = gap < 0 ? 0 : 2;
+  while (position < text.length) {
+    const start = position;
+    let value = 0;
+    for (let digit = hexDigitAt(text, position); digit >= 0; digit = hexDigitAt(text, ++position)) value = (value << 4) | digit;
+    if (text[position] === ".") {
+      const ipv4 = ipv4FromText(text.slice(start));
+      if (ipv4 === null || length > 12) return null;
+      bytes.set(ipv4, length);
+      length += 4;
+      break;
+    }
+    const digits = position - start;
+    if (digits === 0 || digits > 4 || length === 16) return null;
+    bytes[length++] = value >> 8;
+    bytes[length++] = value & 0xff;
+    if (position === text.length) break;
+    if (text[position++] !== ":" || position === text.length) return null;
+    if (text[position] !== ":") continue;
+    if (gap >= 0) return null;
+    gap = length;
+    position++;
+  }
+  if (gap < 0) return length === 16 ? bytes : null;
+  // `::` stands for one group at least (RFC 4291 §2.2).
+  if (length === 16) return null;
+  const after = 16 - (length - gap);
+  bytes.copyWithin(after, gap, length);
+  return bytes.fill(0, gap, after);
+}
+
+/** -1 where there is none. */
+function hexDigitAt(text: string, position: number): number {
+  const code = text.charCodeAt(position);
+  if (code >= 0x30 && code <= 0x39) return code - 0x30;
+  const lower = code | 0x20;
+  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1;
 }
 
 function isMapped(bytes: Uint8Array): boolean {

@@ -233,6 +233,9 @@ const LINE_READERS: Readonly<Record<Exclude<TextFormat, "plain">, DomainLineRead
  * dnsmasq, or a command of ipset or nft that adds one. Returns null for a comment, and a text that says why a line is not used.
  */
 export function readAddressLine(line: Span): AddressRange | string | null {
+  // Nearly all lines of nearly all lists.
+  const plain = rangeFromText(spanText(line));
+  if (plain !== null) return plain;
   const text = clashValue(line);
   if (text === null || /^(create|flush|add (table|set)) /.test(text)) return null;
   const written = dnsmasqAddress(text) ?? addedAddress(text) ?? addressPart((text.split(/[#;]/, 1)[0] ?? "").trim());
