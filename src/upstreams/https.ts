@@ -4,13 +4,14 @@ import type { Answer } from "../dns/answer.ts";
 import { askMessage, type Question } from "../dns/query.ts";
 import { uint16 } from "../dns/wire.ts";
 import type { Dialer } from "./dial.ts";
-import { Http2Transport } from "./http2.ts";
 import type { HttpsExchange, HttpsTarget, HttpsTransport, TransportContext } from "./https-transport.ts";
 import { MAX_MEMBER_IN_FLIGHT } from "./member.ts";
 import type { ServerOptions } from "./options.ts";
 import { type AttemptSubject, CarriedRequest, PendingRequests } from "./pending.ts";
 import { readReply } from "./reply.ts";
 import { type ExchangeOptions, type ServerContext, type Upstream, UpstreamError } from "./upstream.ts";
+
+type Http2Code = typeof import("./http2.ts");
 
 const DEFAULT_PORT = 443;
 
@@ -95,8 +96,9 @@ export class HttpsServer implements Upstream {
     try {
       const { clock } = this.#subject;
       const startedMs = clock.now();
-      const socket = await this.#dialer.open(ALPN.both, this.#closing.signal);
-      const transport = await this.#transportOver(socket, clock.now() - startedMs);
+      // A house without upstreams over HTTPS starts without Node's HTTP/2, which takes some milliseconds.
+      const [socket, http2] = await Promise.all([this.#dialer.open(ALPN.both, this.#closing.signal), import("./http2.ts")]);
+      const transport = await this.#transportOver(socket, http2, clock.now() - startedMs);
       this.#transports.add(transport);
       for (const exchange of this.#takeUnsent()) {
         transport.send(exchange);
@@ -116,7 +118,7 @@ export class HttpsServer implements Upstream {
     return exchanges;
   }
 
-  async #transportOver(socket: Socket, openingMs: number): Promise<HttpsTransport> {
+  async #transportOver(socket: Socket, { Http2Transport }: Http2Code, openingMs: number): Promise<HttpsTransport> {
     const context: TransportContext = {
       target: this.#target,
       clock: this.#subject.clock,
