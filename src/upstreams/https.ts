@@ -11,7 +11,7 @@ import { type AttemptSubject, CarriedRequest, PendingRequests } from "./pending.
 import { readReply } from "./reply.ts";
 import { type ExchangeOptions, type ServerContext, type Upstream, UpstreamError } from "./upstream.ts";
 
-type Http2Code = typeof import("./http2.ts");
+type Http2Class = new (socket: Socket, context: TransportContext) => HttpsTransport;
 
 const DEFAULT_PORT = 443;
 
@@ -97,8 +97,11 @@ export class HttpsServer implements Upstream {
       const { clock } = this.#subject;
       const startedMs = clock.now();
       // A house without upstreams over HTTPS starts without Node's HTTP/2, which takes some milliseconds.
-      const [socket, http2] = await Promise.all([this.#dialer.open(ALPN.both, this.#closing.signal), import("./http2.ts")]);
-      const transport = await this.#transportOver(socket, http2, clock.now() - startedMs);
+      const [socket, { Http2Transport }] = await Promise.all([
+        this.#dialer.open(ALPN.both, this.#closing.signal),
+        import("./http2.ts"),
+      ]);
+      const transport = await this.#transportOver(socket, Http2Transport, clock.now() - startedMs);
       this.#transports.add(transport);
       for (const exchange of this.#takeUnsent()) {
         transport.send(exchange);
@@ -118,7 +121,7 @@ export class HttpsServer implements Upstream {
     return exchanges;
   }
 
-  async #transportOver(socket: Socket, { Http2Transport }: Http2Code, openingMs: number): Promise<HttpsTransport> {
+  async #transportOver(socket: Socket, Http2Transport: Http2Class, openingMs: number): Promise<HttpsTransport> {
     const context: TransportContext = {
       target: this.#target,
       clock: this.#subject.clock,
