@@ -3,6 +3,7 @@ import { parseNetwork, systemReason } from "../config/values.ts";
 import { AddressSet, AddressSetBuilder, rangeFromText } from "../dns/address.ts";
 import { type Name, nameFromText, nameText } from "../dns/name.ts";
 import { runSync } from "../lib/cooperative.ts";
+import { hasModifierAll, readAdguardLine } from "../lists/adguard.ts";
 import type { DomainSet } from "../lists/domain-set.ts";
 import { DomainSetBuilder } from "../lists/domain-set-builder.ts";
 import { parsePattern } from "../lists/patterns.ts";
@@ -17,6 +18,9 @@ const MAX_LIST_BYTES = 256 * 1024 * 1024;
 
 /** Addresses of resolvers and sites in mainland China: an address list with most of them is the list of the country. */
 const AT_HOME = ["223.5.5.5", "119.29.29.29", "114.114.114.114", "180.76.76.76", "202.96.128.86", "61.135.169.121"];
+
+/** Lines of one list that are told one by one for one reason. */
+const MAX_SHOWN_LINES = 5;
 
 /** What hangs on a list: `near` where domestic groups alone are asked for its names. */
 export type ListUse = "blocks" | "near" | "routes";
@@ -78,6 +82,7 @@ export class ImportLists {
         `${warnings.count - warnings.first.length} further lines that cannot be used`,
       );
     if (list.category === "plain") reportWildcards(bytes, list, findings);
+    if (list.category === "adguard") reportModifierAll(bytes, list, use, findings);
     return true;
   }
 
@@ -184,7 +189,7 @@ function reportWildcards(bytes: Buffer, { tag, path }: ListFile, findings: Findi
   runSync(
     eachLine(bytes, (line, number) => {
       const text = spanText(line);
-      if (!/^(domain:)?[*+-]\./.test(text) || ++count > 5) return;
+      if (!/^(domain:)?[*+-]\./.test(text) || ++count > MAX_SHOWN_LINES) return;
       findings.add(
         "leak",
         { file: path, line: number },
@@ -194,6 +199,35 @@ function reportWildcards(bytes: Buffer, { tag, path }: ListFile, findings: Findi
       );
     }),
   );
+}
+
+/** AdGuard Home does not know `$all`, and passes over the line; here it is a rule about the name like one without it. */
+function reportModifierAll(bytes: Buffer, { tag, path }: ListFile, use: ListUse, findings: Findings): void {
+  const sink = new DomainSetBuilder(null).source("");
+  let count = 0;
+  let firstUntold = 0;
+  runSync(
+    eachLine(bytes, (line, number) => {
+      const text = spanText(line);
+      if (!hasModifierAll(text) || readAdguardLine(line, number, sink) !== null) return;
+      if (++count > MAX_SHOWN_LINES) {
+        firstUntold ||= number;
+        return;
+      }
+      const isBlocking = use === "blocks" && !text.startsWith("@@");
+      findings.add(
+        isBlocking ? "blank" : "changed",
+        { file: path, line: number },
+        `\`${text}\` of the list \`${tag}\`: AdGuard Home knows no modifier \`all\`, and does not read the line; here it ${isBlocking ? "blocks the name" : "allows the name"}`,
+      );
+    }),
+  );
+  if (firstUntold > 0)
+    findings.add(
+      use === "blocks" ? "blank" : "changed",
+      { file: path, line: firstUntold },
+      `${count - MAX_SHOWN_LINES} further lines of the list \`${tag}\` with \`$all\`, from here on: AdGuard Home does not read them, and they hold here`,
+    );
 }
 
 function isChinaName(text: string): boolean {

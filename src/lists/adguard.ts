@@ -70,6 +70,11 @@ export function cancelledRule(text: string): string | null {
   return rest.length === 0 ? pattern : `${pattern}$${rest.join(",")}`;
 }
 
+/** Whether the rule is for all kinds of requests, as `$all` says: for a name that is every question. AdGuard Home passes over such a rule. */
+export function hasModifierAll(text: string): boolean {
+  return splitModifiers(text).modifiers.includes("all");
+}
+
 function splitModifiers(rule: string): { readonly pattern: string; readonly modifiers: readonly string[] } {
   // In a regular expression `$` begins no modifiers.
   const dollar = /^\/.*\/$/.test(rule) ? -1 : rule.lastIndexOf("$");

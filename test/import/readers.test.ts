@@ -231,6 +231,34 @@ describe("AdGuard Home", () => {
     });
   });
 
+  test("`$all` in a filter holds here, and not in AdGuard Home: its lines are told", async () => {
+    const filters =
+      "filters:\n  - { enabled: true, name: bad, url: bad.txt, id: 1 }\nwhitelist_filters:\n  - { enabled: true, name: good, url: good.txt, id: 2 }\n";
+    const many = ["a", "b", "c", "d", "e", "f"].map((name) => `||${name}.example^$all,important\n`).join("");
+    const outcome = await adguard(plain, filters, {
+      "bad.txt": `||ads.example^\n||phish.example^$all\n@@||x.ads.example^$all\n/path$all\n||y.example^$all,app=z\n${many}`,
+      "good.txt": "||fine.ads.example^$all\n",
+    });
+    expect(outcome.code).toBe(0);
+    await expectDecisions(outcome, {
+      "www.phish.example": "addresses",
+      "f.example": "addresses",
+      "x.ads.example": "upstream",
+      "fine.ads.example": "upstream",
+      "y.example": "upstream",
+    });
+    const blank = outcome.told("blank");
+    expect(blank).toMatch(
+      /^2: `\|\|phish\.example\^\$all` of the list `bad`: AdGuard Home .* does not read the line; here it blocks the name$/m,
+    );
+    expect(blank).toMatch(/^9: 3 further lines of the list `bad` with `\$all`/m);
+    expect(blank).not.toContain("y.example");
+    expect(outcome.told("changed")).toMatch(/^3: `@@\|\|x\.ads\.example\^\$all` of the list `bad`: .*here it allows the name$/m);
+    expect(outcome.told("changed")).toMatch(
+      /^1: `\|\|fine\.ads\.example\^\$all` of the list `good`: .*here it allows the name$/m,
+    );
+  });
+
   test("servers that stand in are told: here they are asked after a SERVFAIL too", async () => {
     const outcome = await adguard("  upstream_dns: [10.0.1.119]\n  fallback_dns: [223.5.5.5, 1.1.1.1]\n");
     expect(outcome.told("risk")).toContain("`fallback` is asked when every server of `upstream` has failed");
