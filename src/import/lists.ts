@@ -9,7 +9,7 @@ import { DomainSetBuilder } from "../lists/domain-set-builder.ts";
 import { parsePattern } from "../lists/patterns.ts";
 import { readAddresses, readDomains } from "../lists/readers.ts";
 import { eachLine, spanOf, spanText } from "../lists/span.ts";
-import { WarningLog } from "../lists/types.ts";
+import { type Warning, WarningLog } from "../lists/types.ts";
 import { type Findings, type ListFile, listKey, type Names, type Networks } from "./model.ts";
 
 /** Reads the lists of a source, to find what is wrong with them and names to show as examples. Nothing is fetched. */
@@ -21,6 +21,8 @@ const AT_HOME = ["223.5.5.5", "119.29.29.29", "114.114.114.114", "180.76.76.76",
 
 /** Lines of one list that are told one by one for one reason. */
 const MAX_SHOWN_LINES = 5;
+/** Lines of one list that cannot be used, told one by one. */
+const MAX_SHOWN_LOST = 20;
 
 /** What hangs on a list: `near` where domestic groups alone are asked for its names. */
 export type ListUse = "blocks" | "near" | "routes";
@@ -31,8 +33,16 @@ interface ReadList {
   /** Why it cannot be used as a whole. */
   readonly problem: string | null;
   readonly isEmpty: boolean;
-  readonly warnings: WarningLog;
+  readonly warnings: AllWarnings;
   readonly bytes: Buffer;
+}
+
+/** Keeps every line that was not used: which of them matter is known when all are read. */
+class AllWarnings extends WarningLog {
+  override add(line: number, reason: string): void {
+    this.count++;
+    this.first.push({ line, reason });
+  }
 }
 
 export class ImportLists {
@@ -68,18 +78,37 @@ export class ImportLists {
     if (isEmpty) findings.add(kind, list.place, `the list \`${list.tag}\`: ${list.path} is empty; ${lost}`);
     // A few domestic names among those that no list knows are shown to nobody who should not see them.
     const lines = use === "near" ? "risk" : kind;
-    // What is no name is asked by nobody, unless a star stands for one.
     const texts = warnings.count === 0 ? [] : bytes.toString("latin1").split("\n");
-    const lostLines = warnings.first.filter(
-      ({ line, reason }) => !reason.includes("domain name") || texts[line - 1]?.includes("*") === true,
-    );
-    for (const { line, reason } of lostLines)
-      findings.add(lines, { file: list.path, line }, `a line of the list \`${list.tag}\` that cannot be used: ${reason}`);
-    if (warnings.count > warnings.first.length)
+    const textOf = ({ line }: Warning) => texts[line - 1]?.trim() ?? "";
+    const isNoName = ({ reason }: Warning) => reason.includes("domain name");
+    const neverMatched = (each: Warning) => isNoName(each) && list.starsMatchNothing === true;
+    // What is no name is asked by nobody, unless a star stands for one.
+    const [starred, lostLines] = [
+      warnings.first.filter((each) => neverMatched(each) && textOf(each).includes("*")),
+      warnings.first.filter((each) => !isNoName(each) || (textOf(each).includes("*") && !neverMatched(each))),
+    ];
+    const at = (line: number) => ({ file: list.path, line });
+    for (const { line, reason } of lostLines.slice(0, MAX_SHOWN_LOST))
+      findings.add(lines, at(line), `a line of the list \`${list.tag}\` that cannot be used: ${reason}`);
+    const further = lostLines[MAX_SHOWN_LOST];
+    if (further !== undefined)
       findings.add(
         lines,
-        { file: list.path, line: 1 },
-        `${warnings.count - warnings.first.length} further lines that cannot be used`,
+        at(further.line),
+        `from here on ${lostLines.length - MAX_SHOWN_LOST} further lines that cannot be used`,
+      );
+    for (const each of starred.slice(0, MAX_SHOWN_LINES))
+      findings.add(
+        "left",
+        at(each.line),
+        `\`${textOf(each)}\` of the list \`${list.tag}\`: a star is a letter like others there, so that the line never matched a name`,
+      );
+    const others = starred[MAX_SHOWN_LINES];
+    if (others !== undefined)
+      findings.add(
+        "left",
+        at(others.line),
+        `from here on ${starred.length - MAX_SHOWN_LINES} further lines with a star, which never matched`,
       );
     if (list.category === "plain") reportWildcards(bytes, list, findings);
     if (list.category === "adguard") reportModifierAll(bytes, list, use, findings);
@@ -158,7 +187,7 @@ export class ImportLists {
 }
 
 function readList({ path, category, kind }: ListFile): ReadList {
-  const warnings = new WarningLog();
+  const warnings = new AllWarnings();
   const nothing = { domains: null, addresses: null, isEmpty: true, warnings, bytes: Buffer.alloc(0) };
   let bytes: Buffer;
   // Nothing is fetched while importing.

@@ -27,6 +27,8 @@ export interface ListFile {
   readonly reloads: boolean;
   /** The name of the list whose sources these files are together, so that exceptions of one hold for all. */
   readonly joint?: string;
+  /** Whether a star in a name is no wildcard for the source: nobody asks for such a name. */
+  readonly starsMatchNothing?: boolean;
 }
 
 /** The union of patterns, as section `rules` writes them, and lists of domains. */

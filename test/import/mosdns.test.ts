@@ -295,6 +295,15 @@ describe("unknown parts of a configuration", () => {
     expect(outcome.told("leak")).toContain("2: `*.b.example` of the list `more`");
   });
 
+  test("a name with a star in it never matched there, so that nothing is lost, however many there are", async () => {
+    const starred = Array.from({ length: 30 }, (_, index) => `s3-ap-${index}-*.amazonaws.com\n`).join("");
+    const outcome = await five(byMore("$far"), MORE, { "more.txt": `a.example\nfull:a-*.b.example\n${starred}` });
+    expect(outcome.code).toBe(0);
+    expect(outcome.told("left")).toMatch(/^2: `full:a-\*\.b\.example` of the list `more`: .* never matched a name$/m);
+    expect(outcome.told("left")).toMatch(/^7: from here on 26 further lines with a star/m);
+    await expectDecisions(outcome, { "x.a.example": "far", "s3-ap-1-x.amazonaws.com": "near" });
+  });
+
   test("a regular expression that cannot be used is named with its line", async () => {
     const outcome = await five(byMore("$far"), MORE, { "more.txt": "a.example\nregexp:(a+)+\\z\n" });
     expect(outcome.told("leak")).toMatch(/^2: a line of the list `more` that cannot be used/m);

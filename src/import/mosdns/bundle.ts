@@ -286,7 +286,8 @@ function codesOf(written: string): readonly string[] {
 
 function listsOf({ codes, ...file }: NamedFile, kind: ListFile["kind"]): readonly ListFile[] {
   if (codes.length > 0) return codes.map((code) => ({ ...file, kind, tag: `${file.tag}-${code}`, category: code }));
-  return [{ ...file, kind, category: kind === "domains" && !/\.(dat|mmdb)$/i.test(file.path) ? "plain" : null }];
+  const isPlain = kind === "domains" && !/\.(dat|mmdb)$/i.test(file.path);
+  return [{ ...file, kind, category: isPlain ? "plain" : null, starsMatchNothing: isPlain }];
 }
 
 function prefixed(prefix: string, tree: Tree): Tree {
