@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import { frame, MessageFramer } from "../dns/wire.ts";
 import type { Client } from "../lib/client.ts";
+import type { Timer } from "../lib/clock.ts";
 import { ResettableTimer } from "../lib/deadline.ts";
 import { ConnectionTurns } from "./turns.ts";
 import type { Connection, HandlerReply, ListenServices } from "./types.ts";
@@ -24,6 +25,8 @@ export class StreamConnection implements Connection {
   #outstanding = 0;
   /** The connection ends with the last pending answer: the client has ended its side, or we are stopping. */
   #isFinishing = false;
+  /** We are stopping, and await what the client may have sent already. */
+  #draining: Timer | null = null;
   #lastReceivedMs: number;
   /** Our side has ended. */
   #hasEnded = false;
@@ -40,9 +43,12 @@ export class StreamConnection implements Connection {
     this.#deadline = new ResettableTimer(services.clock, () => socket.destroy());
     this.#turns = new ConnectionTurns(services.turns, client.address, () => this.#proceed());
     socket.on("data", (chunk: Buffer) => this.#receive(chunk));
-    socket.on("end", () => this.finish());
+    socket.on("end", () => this.#finishNow());
     socket.on("drain", () => this.#proceed());
-    socket.on("close", () => this.#deadline.cancel());
+    socket.on("close", () => {
+      this.#deadline.cancel();
+      this.#draining?.cancel();
+    });
     socket.setNoDelay(true);
     socket.resume();
     this.#setDeadline();
@@ -57,6 +63,14 @@ export class StreamConnection implements Connection {
   }
 
   finish(): void {
+    const { clock, limits } = this.#services;
+    const drainMs = this.#lastReceivedMs + limits.drainMs - clock.now();
+    if (drainMs <= 0) this.#finishNow();
+    else this.#draining = clock.setTimer(() => this.#finishNow(), drainMs);
+  }
+
+  #finishNow(): void {
+    this.#draining?.cancel();
     this.#isFinishing = true;
     this.#proceed();
   }

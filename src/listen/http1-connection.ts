@@ -6,12 +6,6 @@ import { readWholeRequest } from "./http1-request.ts";
 import { ConnectionTurns } from "./turns.ts";
 import type { Connection, HttpResponse, ListenServices } from "./types.ts";
 
-/**
- * A client that got an answer this short a time before the stop of the server may have sent its next request already. It gets that answer, and is told with
- * it that the connection ends (RFC 9112 §9.6).
- */
-const DRAIN_MS = 500;
-
 /** How long a client has to close the connection after we ended it. */
 const LINGER_MS = 1000;
 
@@ -104,8 +98,9 @@ export class Http1Connection implements Connection {
     if (this.#isFinishing) return;
     this.#isFinishing = true;
     if (!this.isIdle) return;
-    const { clock } = this.#sharing.services;
-    const drainMs = this.#answeredMs + DRAIN_MS - clock.now();
+    const { clock, limits } = this.#sharing.services;
+    // It gets the next answer, and is told with it that the connection ends (RFC 9112 §9.6).
+    const drainMs = this.#answeredMs + limits.drainMs - clock.now();
     if (drainMs <= 0) this.#close();
     else this.#closing = clock.setTimer(() => this.isIdle && this.#close(), drainMs);
   }

@@ -21,6 +21,11 @@ export const LISTEN_LIMITS = {
   writeMs: 10_000,
   /** From the first byte of a message on TCP or TLS to its last. */
   messageMs: 10_000,
+  /**
+   * When listeners close: how long ago a client over TCP, TLS or HTTP/1 may have connected or asked, that its next request is awaited, for it may be on its
+   * way already.
+   */
+  drainMs: 500,
   /** RFC 7766 §6.2.3 recommends an idle time of some seconds; a busy forwarder asks more often than that. */
   tcpIdleMs: 10_000,
   /** RFC 7858 §3.4 wants connections kept and used again: a handshake costs more than an idle connection. */

@@ -76,27 +76,32 @@ export class StreamListener {
   async #close(graceMs: number): Promise<void> {
     const closed = once(this.#server, "close");
     this.#server.close();
-    const emptied = new Promise<void>((resolve) => {
+    for (const connection of this.#connections.values()) connection?.finish();
+    if (graceMs <= 0) this.#cut(() => true);
+    const { clock, limits } = this.#services;
+    const timers = [
+      // They have a TLS handshake or the first byte to come.
+      clock.setTimer(() => this.#cut((connection) => connection === null), Math.min(limits.drainMs, graceMs)),
+      clock.setTimer(() => this.#cut(() => true), graceMs),
+    ];
+    await closed;
+    for (const timer of timers) timer.cancel();
+    // The last sockets tell that they are closed after the server has.
+    await new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
       if (this.#connections.size === 0) resolve();
     });
-    for (const [socket, connection] of this.#connections) {
-      if (connection === null || graceMs <= 0) socket.destroy();
-      else connection.finish();
-    }
-    const timer = this.#services.clock.setTimer(() => {
-      for (const socket of this.#connections.keys()) socket.destroy();
-    }, graceMs);
-    await emptied;
-    timer.cancel();
-    await closed;
+  }
+
+  #cut(isMeant: (connection: Connection | null) => boolean): void {
+    for (const [socket, connection] of this.#connections) if (isMeant(connection)) socket.destroy();
   }
 
   async #accept(socket: Socket): Promise<void> {
     // An error is followed by `close`, which cleans up.
     socket.on("error", () => {});
     const { remoteAddress, remotePort = 0 } = socket;
-    if (this.#closing !== null || remoteAddress === undefined) {
+    if (remoteAddress === undefined) {
       socket.destroy();
       return;
     }

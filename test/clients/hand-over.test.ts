@@ -59,6 +59,13 @@ log: { queries: { enabled: true, store: data/queries.db } }
 
 const QUERY = queryWire("nas.lan", "A");
 
+/** A question that gets no answer is told with the way it went. */
+function within(way: string): { readonly signal: AbortSignal } {
+  const late = new AbortController();
+  setTimeout(() => late.abort(new Error(`no answer over ${way} within 20 s`)), 20_000).unref();
+  return { signal: late.signal };
+}
+
 /** Asks one question after the other, in all ways; each has to be answered. */
 function household(dns: number, http: number) {
   let isOver = false;
@@ -71,7 +78,7 @@ function household(dns: number, http: number) {
       await once(socket, "connect");
       const ask = async () => {
         socket.send(QUERY);
-        await once(socket, "message", { signal: AbortSignal.timeout(20_000) });
+        await once(socket, "message", within("UDP"));
       };
       return { ask, end: () => void socket.close() };
     },
@@ -80,7 +87,7 @@ function household(dns: number, http: number) {
       async ask() {
         const socket = connect(dns, "127.0.0.1");
         socket.write(frame(QUERY));
-        await once(socket, "data");
+        await once(socket, "data", within("TCP"));
         socket.destroy();
       },
       end: () => {},
@@ -88,9 +95,9 @@ function household(dns: number, http: number) {
     http: async () => ({
       async ask() {
         const path = `/dns-query?dns=${QUERY.toString("base64url")}`;
-        const [response] = await once(get({ port: http, path, agent }), "response");
+        const [response] = await once(get({ port: http, path, agent }), "response", within("HTTP"));
         response.resume();
-        await once(response, "end");
+        await once(response, "end", within("HTTP"));
       },
       end: () => agent.destroy(),
     }),

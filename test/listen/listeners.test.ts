@@ -143,6 +143,22 @@ describe("closing", () => {
     await closed;
   });
 
+  const request = Buffer.from(
+    `GET /dns-query?dns=${Buffer.from(messageOf(1)).toString("base64url")} HTTP/1.1\r\nhost: localhost\r\n\r\n`,
+  );
+  test.each([
+    ["dns", frame(messageOf(1)), frame(messageOf(1))],
+    ["http", request, Buffer.from("HTTP/1.1 200 OK\r\n")],
+  ] as const)("answers the question that a client of %s was about to send", async (kind, question, answer) => {
+    const site = await openSite();
+    const connection = await connectRaw(portOf(site, kind));
+    await expect.poll(() => site.counters.connections).toBe(1);
+    const closed = site.close();
+    connection.write(question);
+    expect(await connection.take(answer.length)).toEqual(Buffer.from(answer));
+    await closed;
+  });
+
   test("cuts connections that have not sent anything", async () => {
     const site = await openSite({ listen: { proxyProtocol: ["127.0.0.0/8"] } });
     const silent = await Promise.all((["dns", "tls", "https", "http"] as const).map((kind) => connectRaw(portOf(site, kind))));
