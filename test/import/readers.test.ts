@@ -231,6 +231,13 @@ describe("AdGuard Home", () => {
     });
   });
 
+  test("that it gives the devices their addresses is told at the top", async () => {
+    expect((await adguard(plain, "dhcp: { enabled: true, interface_name: eth0 }\n")).told("blank")).toContain(
+      "section `dhcp`: AdGuard Home gives the devices their addresses",
+    );
+    expect((await adguard(plain, "dhcp: { enabled: false }\n")).told("blank")).not.toContain("dhcp");
+  });
+
   test("`$all` in a filter holds here, and not in AdGuard Home: its lines are told", async () => {
     const filters =
       "filters:\n  - { enabled: true, name: bad, url: bad.txt, id: 1 }\nwhitelist_filters:\n  - { enabled: true, name: good, url: good.txt, id: 2 }\n";
@@ -333,6 +340,24 @@ describe("dnsmasq", () => {
     const asked = "1: without `no-resolv` dnsmasq asks the resolvers of /etc/resolv.conf on its machine too";
     expect(await told("server=9.9.9.9\n")).toContain(asked);
     expect(await told("server=9.9.9.9\nno-resolv\n")).not.toContain("resolv.conf");
+  });
+
+  test("the folder that Debian's service has dnsmasq read counts, and is told, unless the file names it", async () => {
+    const files = {
+      "dnsmasq.d/far.conf": "server=/google.com/8.8.8.8\n",
+      "dnsmasq.d/old.conf.dpkg-old": "server=/old.example/8.8.8.8\n",
+    };
+    const outcome = await dnsmasq("", files);
+    await expectDecisions(outcome, { "www.google.com": "overseas", "old.example": "domestic" });
+    expect(outcome.told("changed")).toMatch(/^1: .*dnsmasq\.d is read too, though no line names it/m);
+    const named = await dnsmasq("conf-dir=dnsmasq.d/,*.conf\n", files);
+    await expectDecisions(named, { "www.google.com": "overseas" });
+    expect(named.told("changed")).not.toContain("though no line names it");
+  });
+
+  test("that dnsmasq gives the devices their addresses is told at the top", async () => {
+    const told = (await dnsmasq("dhcp-range=192.168.1.50,192.168.1.150,12h\n")).told("blank");
+    expect(told).toMatch(/^3: `dhcp-range`: .* Leave it running with `port=0`/);
   });
 
   test("names of one label are answered here also where a router is asked for all names, which the report says", async () => {

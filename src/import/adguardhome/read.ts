@@ -460,11 +460,15 @@ class Reader {
           `services, safe browsing and hours of the client \`${textAt(item, "name")}\`: not carried over; hours can be written as \`when\` of a rule`,
         );
     }
-    for (const key of ["dhcp", "tls"]) {
-      const section = childOf(this.#tree, key);
-      if (isOn(section, "enabled"))
-        this.#findings.add("left", section?.place ?? this.#place, `section \`${key}\`: set up \`listen\` and \`tls\` by hand`);
-    }
+    const [dhcp, tls] = [childOf(this.#tree, "dhcp"), childOf(this.#tree, "tls")];
+    if (isOn(dhcp, "enabled"))
+      this.#findings.add(
+        "blank",
+        dhcp?.place ?? this.#place,
+        "section `dhcp`: AdGuard Home gives the devices their addresses. Have the router do it before AdGuard Home ends; names that it gives out are not answered here",
+      );
+    if (isOn(tls, "enabled"))
+      this.#findings.add("left", tls?.place ?? this.#place, "section `tls`: set up `listen` and `tls` by hand");
   }
 }
 

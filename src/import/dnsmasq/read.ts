@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { isIP } from "node:net";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { excepted, hostsOf, hostWith, NO_HOSTS_FILE, readHostLines } from "../hosts.ts";
 import { hostName, isNetwork } from "../lists.ts";
 import {
@@ -32,8 +32,12 @@ import { pathBeside, readLines } from "../source.ts";
 export function readDnsmasq(file: string, findings: Findings): Meaning {
   const reader = new Reader(file, findings);
   reader.readFile(file, { file, line: 1 });
+  reader.readUnnamedFolder();
   return reader.meaning();
 }
+
+/** A folder beside `dnsmasq.conf` that Debian and its like name on the command line (`-7`), with the endings that they leave out. */
+const UNNAMED_FOLDER = "dnsmasq.d,.dpkg-dist,.dpkg-old,.dpkg-new";
 
 /** Options that neither route nor answer. */
 const QUIET =
@@ -49,6 +53,7 @@ class Reader {
   readonly #file: string;
   readonly #findings: Findings;
   readonly #seen = new Set<string>();
+  readonly #folders = new Set<string>();
   readonly #options = new Map<string, Place>();
   readonly #values = new Map<string, { readonly value: string; readonly place: Place }[]>();
   /** Servers of a domain as they are written; `""` = answered here, `#` = the default servers. */
@@ -86,6 +91,21 @@ class Reader {
     }
   }
 
+  /** Reads `dnsmasq.d` beside the file, unless the file names it. */
+  readUnnamedFolder(): void {
+    const folder = join(dirname(this.#file), "dnsmasq.d");
+    if (basename(this.#file) !== "dnsmasq.conf" || this.#folders.has(folder) || !existsSync(folder)) return;
+    const place = { file: this.#file, line: 1 };
+    const before = this.#seen.size;
+    this.#readFolder(UNNAMED_FOLDER, place);
+    if (this.#seen.size > before)
+      this.#findings.add(
+        "changed",
+        place,
+        `${folder} is read too, though no line names it: Debian's service has dnsmasq read it. If yours does not, import a copy without it`,
+      );
+  }
+
   #line(key: string, value: string, place: Place): void {
     switch (key) {
       case "conf-file":
@@ -111,6 +131,7 @@ class Reader {
   #readFolder(value: string, place: Place): void {
     const [written = "", ...patterns] = value.split(",");
     const folder = pathBeside(this.#file, written);
+    this.#folders.add(folder.replace(/\/+$/, ""));
     if (!existsSync(folder)) throw new ImportError(place, `cannot read ${folder}: no such folder`);
     const [endings, excluded] = [
       patterns.filter((each) => each.startsWith("*")),
@@ -391,7 +412,13 @@ class Reader {
       "resolv-file",
     ];
     for (const [key, place] of this.#options)
-      if (!QUIET.test(key) && !done.includes(key)) {
+      if (key === "dhcp-range")
+        this.#findings.add(
+          "blank",
+          place,
+          "`dhcp-range`: dnsmasq gives the devices their addresses. Leave it running with `port=0`, which ends its DNS alone; names that it gives out are not answered here",
+        );
+      else if (!QUIET.test(key) && !done.includes(key)) {
         const names = key === "ipset" || key === "nftset" ? "; write its names as a list, and fill the set by other means" : "";
         this.#findings.add("left", place, `\`${key}\`: nothing here corresponds to it${names}`);
       }
