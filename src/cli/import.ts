@@ -10,6 +10,7 @@ import { printableText, reportText } from "../import/report.ts";
 import { NO_DIAGNOSTICS, openPolicy } from "../server/policy.ts";
 import { checkPolicy } from "../server/preflight.ts";
 import { type Command, EXIT, type Invocation, type Terminal, UsageError } from "./invocation.ts";
+import { DATA_FOLDER, SERVICE_CONFIG } from "./service.ts";
 
 export const importCommand: Command = {
   usage: `  fenliu import [KIND] PATH [-o FILE] [--proxy URL] [--allow-leaks] [--force]
@@ -44,7 +45,8 @@ async function importFile(invocation: Invocation, terminal: Terminal): Promise<n
     return fail("a file is there already; --force overwrites it", { file: output, line: 1 });
   try {
     const target = output ?? resolve(terminal.directory, "fenliu.yaml");
-    const options = { proxy, relative: (each: string) => pathFrom(dirname(target), each) };
+    const dataFolder = target === SERVICE_CONFIG ? DATA_FOLDER : null;
+    const options = { proxy, relative: (each: string) => pathFrom(dirname(target), each), dataFolder };
     const imported = importConfig(resolve(terminal.directory, path), kind, options);
     const isRefused = imported.leaks && invocation["allow-leaks"] !== true;
     if (!isRefused) await put(imported, target, output !== null);

@@ -55,7 +55,8 @@ const UNIT = "/etc/systemd/system/fenliu.service";
 const CONFIG_FOLDER = "/etc/fenliu";
 /** The configuration of the service. */
 export const SERVICE_CONFIG = `${CONFIG_FOLDER}/fenliu.yaml`;
-const DATA_FOLDER = "/var/lib/fenliu";
+/** The one folder where the service may write. */
+export const DATA_FOLDER = "/var/lib/fenliu";
 
 /** How long a server that has just started may take until it is ready. */
 const READY_TRIES = 20;

@@ -331,7 +331,9 @@ export function isReadable(absolutePath: string, place: SourceLocation, reader: 
   reader.fail(
     place,
     `cannot read ${absolutePath}: ${reason}`,
-    "create the file, or mend the path: it is relative to the configuration file",
+    reason === "permission denied"
+      ? "let the user that Fenliu runs as read the file and enter its folders, or name a copy of it"
+      : "create the file, or mend the path: it is relative to the configuration file",
   );
   return false;
 }

@@ -22,6 +22,8 @@ import { type Written, writeConfig } from "./write.ts";
 export interface ImportOptions extends ReaderOptions {
   /** A path as the new file names it. */
   readonly relative: (path: string) => string;
+  /** Where the new server may write; null = beside the new file. */
+  readonly dataFolder: string | null;
 }
 
 export interface Imported extends Written {

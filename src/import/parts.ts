@@ -1,7 +1,7 @@
 import { typeName } from "../dns/types.ts";
-import type { RuleCondition } from "./model.ts";
+import type { Meaning, RuleCondition } from "./model.ts";
 
-/** Parts of the new file that stand for themselves: listeners, and names of groups, lists and rules. */
+/** Parts of the new file that stand for themselves: listeners, what the server writes, and names of groups, lists and rules. */
 
 /** `[::]` of other servers takes questions over IPv4 as well; here it is IPv6 alone. */
 export function bothFamilies(listen: unknown): unknown {
@@ -49,4 +49,12 @@ export function some(key: string, values: readonly unknown[]): Readonly<Record<s
 export function one(addresses: readonly string[]): readonly string[] | string {
   const [only] = addresses;
   return addresses.length === 1 && only !== undefined ? only : addresses;
+}
+
+/** The sections that name what the server writes. */
+export function writesBelow(folder: string, { cache }: Meaning["settings"]): Readonly<Record<string, unknown>> {
+  return {
+    cache: Object.assign({}, cache, { file: `${folder}/cache.db` }),
+    log: { queries: { store: `${folder}/queries.db` } },
+  };
 }

@@ -23,7 +23,7 @@ import {
   type RuleCondition,
   type ServerGroup,
 } from "./model.ts";
-import { bothFamilies, freeName, labelOf, one, ownName, some } from "./parts.ts";
+import { bothFamilies, freeName, labelOf, one, ownName, some, writesBelow } from "./parts.ts";
 import { adguardLine, expandBelow, isBelow, joinBelow } from "./patterns.ts";
 import { hasName, sideOfAll } from "./servers.ts";
 import { simplify } from "./simplify.ts";
@@ -39,6 +39,8 @@ export interface Written {
 interface WriteOptions {
   /** A path as the new file names it. */
   readonly relative: (path: string) => string;
+  /** Where the new server may write; null = beside the new file. */
+  readonly dataFolder: string | null;
 }
 
 /** Patterns that stand in a rule; more of them become a list of their own. */
@@ -46,8 +48,8 @@ const MAX_INLINE = 40;
 const LINE_WIDTH = 130;
 
 /** @throws ImportError where nothing may be written: what no rule decides would be closed, or nobody is asked. */
-export function writeConfig(meaning: Meaning, findings: Findings, { relative }: WriteOptions): Written {
-  return new Writer(meaning, findings, relative).write();
+export function writeConfig(meaning: Meaning, findings: Findings, { relative, dataFolder }: WriteOptions): Written {
+  return new Writer(meaning, findings, relative).write(dataFolder);
 }
 
 interface WrittenRule {
@@ -85,7 +87,7 @@ class Writer {
     this.#poison = [meaning.poison];
   }
 
-  write(): Written {
+  write(dataFolder: string | null): Written {
     const all = simplify(this.#meaning.rules);
     this.#checkLists(all);
     // Outcomes that differ may come to the same action.
@@ -119,6 +121,7 @@ class Writer {
       rules: this.#rules.map((rule) => rule.yaml),
       ...hosts,
       ...others,
+      ...(dataFolder === null ? {} : writesBelow(dataFolder, others)),
       expect,
     });
     return { yaml, files: this.#files };

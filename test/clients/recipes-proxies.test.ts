@@ -27,7 +27,7 @@ afterAll(() => scene.close());
 function imported(name: string, yaml: string) {
   const file = join(scene.subfolder(name), "config.yaml");
   writeFileSync(file, yaml);
-  const { yaml: written, findings } = importConfig(file, "mihomo", { proxy: null, relative: (path) => path });
+  const { yaml: written, findings } = importConfig(file, "mihomo", { proxy: null, relative: (path) => path, dataFolder: null });
   return { groups: groupsOf(written), findings };
 }
 

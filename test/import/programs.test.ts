@@ -53,7 +53,7 @@ async function importFiles(where: string, kind: string, files: Made["files"]): P
   write(where, Object.entries(files));
   let imported: ReturnType<typeof importConfig>;
   try {
-    imported = importConfig(join(where, main), kind, { proxy: null, relative: (path) => path });
+    imported = importConfig(join(where, main), kind, { proxy: null, relative: (path) => path, dataFolder: null });
   } catch (error) {
     if (error instanceof ImportError) return null;
     throw error;

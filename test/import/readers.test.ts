@@ -1,5 +1,9 @@
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { CHINA_ADDRESSES, decide, decisions, expectDecisions, type Outcome, runImport } from "./sources.ts";
+import { parse } from "yaml";
+import { run } from "../../src/cli/run.ts";
+import { testTerminal } from "../cli/terminal.ts";
+import { CHINA_ADDRESSES, decide, decisions, expectDecisions, folder, type Outcome, runImport } from "./sources.ts";
 
 /** The groups of the new file: their servers by their names. */
 function groupsOf({ config }: Outcome): Readonly<Record<string, readonly string[]>> {
@@ -7,6 +11,20 @@ function groupsOf({ config }: Outcome): Readonly<Record<string, readonly string[
     (config?.upstreams.groups ?? []).map(({ name, servers }) => [name, servers.map(({ label }) => label)]),
   );
 }
+
+test("the file of the service names the folder where the service may write, and keeps what the source says of its cache", async () => {
+  const source = folder({ "AdGuardHome.yaml": "dns:\n  upstream_dns: [9.9.9.9]\n  cache_optimistic: true\n" });
+  const written = async (where: string) => {
+    const terminal = testTerminal(where);
+    expect(await run(["import", join(source, "AdGuardHome.yaml")], terminal)).toBe(0);
+    return parse(terminal.written.out);
+  };
+  expect(await written("/etc/fenliu")).toMatchObject({
+    cache: { stale: { after: "0s" }, file: "/var/lib/fenliu/cache.db" },
+    log: { queries: { store: "/var/lib/fenliu/queries.db" } },
+  });
+  expect(await written(source)).not.toHaveProperty("cache.file");
+});
 
 describe("AdGuard Home", () => {
   const adguard = (dns: string, rest = "", files: Readonly<Record<string, string>> = {}, ...options: readonly string[]) =>

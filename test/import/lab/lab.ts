@@ -81,7 +81,7 @@ async function compareIn(
   const source = join(work, "source");
   cpSync(dirname(file), source, { recursive: true });
   const main = join(source, basename(file));
-  const imported = importConfig(main, null, { proxy: "socks5://127.0.0.1:7890", relative: (path) => path });
+  const imported = importConfig(main, null, { proxy: "socks5://127.0.0.1:7890", relative: (path) => path, dataFolder: null });
   const config = configOf(imported, work);
   const at = listensAt(imported.yaml);
   const { configurations, lists } = textsIn(source);
