@@ -22,6 +22,9 @@ export class StreamConnection implements Connection {
   readonly #framer = new MessageFramer();
   readonly #deadline: ResettableTimer;
   readonly #turns: ConnectionTurns;
+  /** Framed answers of this turn, which go out in one write: a write costs as much as some answers. */
+  #unsent: Uint8Array[] = [];
+  #unsentBytes = 0;
   #outstanding = 0;
   /** The connection ends with the last pending answer: the client has ended its side, or we are stopping. */
   #isFinishing = false;
@@ -107,6 +110,7 @@ export class StreamConnection implements Connection {
    * would make the system drop the answers that the client has not taken yet.
    */
   #end(): void {
+    this.#flush();
     this.#hasEnded = true;
     this.#socket.end();
     this.#socket.resume();
@@ -138,10 +142,25 @@ export class StreamConnection implements Connection {
 
   #send(reply: HandlerReply | null): void {
     if (reply === null || this.#socket.destroyed) return;
-    this.#socket.write(frame(reply.wire), this.#onWritten);
+    // Not at the end of this call: over TLS the questions of a client come in a call each.
+    if (this.#unsent.length === 0) setImmediate(this.#flush);
+    const framed = frame(reply.wire);
+    this.#unsent.push(framed);
+    this.#unsentBytes += framed.length;
+    // From here on the client has to read before its next question is answered.
+    if (this.#unsentBytes >= this.#socket.writableHighWaterMark) this.#flush();
+  }
+
+  readonly #flush = (): void => {
+    const [first, ...others] = this.#unsent;
+    if (first === undefined) return;
+    this.#unsent = [];
+    this.#unsentBytes = 0;
+    if (this.#socket.destroyed) return;
+    this.#socket.write(others.length === 0 ? first : Buffer.concat([first, ...others]), this.#onWritten);
     if (this.#socket.writableLength > this.#services.limits.writeBacklogBytes) this.#socket.destroy();
     else if (this.#socket.writableLength > 0) this.#backlogSinceMs ??= this.#services.clock.now();
-  }
+  };
 
   readonly #onWritten = (): void => {
     this.#backlogSinceMs = this.#socket.writableLength === 0 ? null : this.#services.clock.now();
