@@ -93,6 +93,7 @@ export class StreamConnection implements Connection {
       this.#messageBegunAtMs = null;
       if (message === "incomplete") break;
       if (message === "badLength") {
+        this.#flush();
         this.#socket.destroy();
         break;
       }

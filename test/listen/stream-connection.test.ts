@@ -50,6 +50,12 @@ describe("a TCP connection", () => {
     }
   });
 
+  test("has the questions before such a length answered", async () => {
+    const { connection } = await connected();
+    connection.write(Buffer.concat([frame(messageOf(1)), Uint8Array.of(0, 0)]));
+    expect(await connection.takeRest()).toEqual(Buffer.from(frame(messageOf(1))));
+  });
+
   test("is closed 10 s after its last answer", async () => {
     const { clock, connection } = await connected();
     await clock.advance(9000);

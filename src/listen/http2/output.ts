@@ -34,7 +34,8 @@ export class FrameOutput {
   /** The bytes are only read, until they are sent. */
   write(bytes: Uint8Array): void {
     if (this.#hasEnded) return;
-    if (this.#parts.length === 0) process.nextTick(this.#flush);
+    // Not at the end of this call: over TLS the requests of a client may come in a call each.
+    if (this.#parts.length === 0) setImmediate(this.#flush);
     this.#parts.push(bytes);
     this.#partsBytes += bytes.length;
   }
