@@ -3,7 +3,7 @@ import { parseNetwork, systemReason } from "../config/values.ts";
 import { AddressSet, AddressSetBuilder, rangeFromText } from "../dns/address.ts";
 import { type Name, nameFromText, nameText } from "../dns/name.ts";
 import { runSync } from "../lib/cooperative.ts";
-import { hasModifierAll, readAdguardLine } from "../lists/adguard.ts";
+import { modifiersOf, readAdguardLine } from "../lists/adguard.ts";
 import type { DomainSet } from "../lists/domain-set.ts";
 import { DomainSetBuilder } from "../lists/domain-set-builder.ts";
 import { parsePattern } from "../lists/patterns.ts";
@@ -24,8 +24,8 @@ const MAX_SHOWN_LINES = 5;
 /** Lines of one list that cannot be used, told one by one. */
 const MAX_SHOWN_LOST = 20;
 
-/** What hangs on a list: `near` where domestic groups alone are asked for its names. */
-export type ListUse = "blocks" | "near" | "routes";
+/** What hangs on a list: `near` where domestic groups alone are asked for its names, `allows` where it takes names out of those that are blocked. */
+export type ListUse = "blocks" | "allows" | "near" | "routes";
 
 interface ReadList {
   readonly domains: DomainSet | null;
@@ -77,17 +77,28 @@ export class ImportLists {
     }
     if (isEmpty) findings.add(kind, list.place, `the list \`${list.tag}\`: ${list.path} is empty; ${lost}`);
     // A few domestic names among those that no list knows are shown to nobody who should not see them.
-    const lines = use === "near" ? "risk" : kind;
+    const lines = use === "near" ? "risk" : use === "allows" ? "blank" : kind;
     const texts = warnings.count === 0 ? [] : bytes.toString("latin1").split("\n");
     const textOf = ({ line }: Warning) => texts[line - 1]?.trim() ?? "";
     const isNoName = ({ reason }: Warning) => reason.includes("domain name");
     const neverMatched = (each: Warning) => isNoName(each) && list.starsMatchNothing === true;
     // What is no name is asked by nobody, unless a star stands for one.
+    const isPassedOver = (each: Warning) => list.category === "adguard" && isPassedOverByAdguardHome(each, textOf(each));
+    const passedOver = warnings.first.filter(isPassedOver);
     const [starred, lostLines] = [
       warnings.first.filter((each) => neverMatched(each) && textOf(each).includes("*")),
-      warnings.first.filter((each) => !isNoName(each) || (textOf(each).includes("*") && !neverMatched(each))),
+      warnings.first.filter(
+        (each) => !isPassedOver(each) && (!isNoName(each) || (textOf(each).includes("*") && !neverMatched(each))),
+      ),
     ];
     const at = (line: number) => ({ file: list.path, line });
+    const [first] = passedOver;
+    if (first !== undefined)
+      findings.add(
+        "left",
+        at(first.line),
+        `${passedOver.length === 1 ? "a line" : `from here on ${passedOver.length} lines`} of the list \`${list.tag}\` for browsers, such as this one: AdGuard Home passes over them too`,
+      );
     for (const { line, reason } of lostLines.slice(0, MAX_SHOWN_LOST))
       findings.add(lines, at(line), `a line of the list \`${list.tag}\` that cannot be used: ${reason}`);
     const further = lostLines[MAX_SHOWN_LOST];
@@ -230,6 +241,15 @@ function reportWildcards(bytes: Buffer, { tag, path }: ListFile, findings: Findi
   );
 }
 
+/** The modifiers of rules that AdGuard Home holds for whole hosts; a line with any other decides nothing there. */
+const HOST_MODIFIERS = new Set(["important", "badfilter", "client", "ctag", "dnstype", "dnsrewrite", "denyallow"]);
+
+/** Whether a line that is not used here means nothing for the names in AdGuard Home either. */
+function isPassedOverByAdguardHome({ reason }: Warning, text: string): boolean {
+  if (/cosmetic|path|rule about a name/.test(reason)) return true;
+  return reason.includes("modifier") && modifiersOf(text).some((modifier) => !HOST_MODIFIERS.has(modifier.replace(/=.*$/s, "")));
+}
+
 /** AdGuard Home does not know `$all`, and passes over the line; here it is a rule about the name like one without it. */
 function reportModifierAll(bytes: Buffer, { tag, path }: ListFile, use: ListUse, findings: Findings): void {
   const sink = new DomainSetBuilder(null).source("");
@@ -238,7 +258,7 @@ function reportModifierAll(bytes: Buffer, { tag, path }: ListFile, use: ListUse,
   runSync(
     eachLine(bytes, (line, number) => {
       const text = spanText(line);
-      if (!hasModifierAll(text) || readAdguardLine(line, number, sink) !== null) return;
+      if (!modifiersOf(text).includes("all") || readAdguardLine(line, number, sink) !== null) return;
       if (++count > MAX_SHOWN_LINES) {
         firstUntold ||= number;
         return;

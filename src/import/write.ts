@@ -150,8 +150,7 @@ class Writer {
     for (const rule of rules) {
       const use = rule.kind === "longest" ? "routes" : rule.kind === "modify" ? "blocks" : useOf(rule.outcome);
       for (const list of rule.condition.names?.lists ?? []) note(list, use);
-      // Without an exception more is blocked.
-      for (const list of rule.condition.except.lists) note(list, "routes");
+      for (const list of rule.condition.except.lists) note(list, use === "blocks" ? "allows" : "routes");
       if (rule.kind === "longest")
         for (const { names, outcome } of rule.choices) for (const list of names.lists) note(list, useOf(outcome));
       if (rule.kind === "decide") for (const list of addressLists(rule.outcome)) note(list, "routes");

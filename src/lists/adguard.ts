@@ -70,9 +70,9 @@ export function cancelledRule(text: string): string | null {
   return rest.length === 0 ? pattern : `${pattern}$${rest.join(",")}`;
 }
 
-/** Whether the rule is for all kinds of requests, as `$all` says: for a name that is every question. AdGuard Home passes over such a rule. */
-export function hasModifierAll(text: string): boolean {
-  return splitModifiers(text).modifiers.includes("all");
+/** The modifiers of a line, with their values. */
+export function modifiersOf(text: string): readonly string[] {
+  return splitModifiers(text).modifiers;
 }
 
 function splitModifiers(rule: string): { readonly pattern: string; readonly modifiers: readonly string[] } {

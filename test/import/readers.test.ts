@@ -249,6 +249,23 @@ describe("AdGuard Home", () => {
     });
   });
 
+  test("lines for browsers in a filter or a list of exceptions mean nothing there either, and a lost exception blocks, and leaks nothing", async () => {
+    const filters =
+      "filters:\n  - { enabled: true, name: bad, url: bad.txt, id: 1 }\nwhitelist_filters:\n  - { enabled: true, name: good, url: good.txt, id: 2 }\n";
+    const browser =
+      "@@||site.ads.example^$document\n@@||ads.example/path\nads.example#@#.banner\n@@||tv.ads.example^$important,generichide\n";
+    const outcome = await adguard(plain, filters, {
+      "bad.txt": "||ads.example^\n||x.example^$third-party\n",
+      "good.txt": `||fine.ads.example^\n${browser}@@||lost.ads.example^$ctag=device_tv\n`,
+    });
+    expect(outcome.code).toBe(0);
+    expect(outcome.told("leak")).toBe("");
+    expect(outcome.told("blank")).toMatch(/^6: a line of the list `good` that cannot be used: a rule with a modifier[^\n]*$/);
+    expect(outcome.told("left")).toMatch(/^2: from here on 4 lines of the list `good` for browsers/m);
+    expect(outcome.told("left")).toMatch(/^2: a line of the list `bad` for browsers/m);
+    await expectDecisions(outcome, { "site.ads.example": "addresses", "x.example": "upstream" });
+  });
+
   test("that it gives the devices their addresses is told at the top", async () => {
     expect((await adguard(plain, "dhcp: { enabled: true, interface_name: eth0 }\n")).told("blank")).toContain(
       "section `dhcp`: AdGuard Home gives the devices their addresses",
