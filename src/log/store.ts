@@ -50,6 +50,8 @@ export class Store {
   #closed: readonly Partition[] | null = null;
   /** Changes with every commit of another connection: what we remember of the live part is then to be read again. */
   #dataVersion: unknown = null;
+  /** No row has an id between these two: set where a row was added below others. */
+  #free = { after: 0, before: 0 };
 
   /** @throws StoreError where nothing can be written, or the file is none of ours. */
   constructor(options: StoreOptions) {
@@ -151,16 +153,50 @@ export class Store {
   #forget(): void {
     this.#live = null;
     this.#closed = null;
+    this.#free = { after: 0, before: 0 };
   }
 
   #add(row: Row): void {
-    if (this.#isBeyondParts(row.id)) {
+    const isFree = row.id > this.#free.after && row.id < this.#free.before;
+    if (isFree || this.#isBeyondParts(row.id)) {
       this.#partFor(row.id).add(row);
+      // Where the clock was set back all rows come below others, and looking for each id would take longer than they have.
+      if (isFree) this.#free.after = row.id;
       return;
     }
     this.#live?.writeRows();
-    const id = resolveIdCollision(this.#database, row);
-    if (id !== null) this.#partFor(id).add(id === row.id ? row : { ...row, id });
+    const found = this.#findFreeId(row);
+    if (found === null) return;
+    this.#partFor(found.id).add(found.id === row.id ? row : { ...row, id: found.id });
+    this.#free = { after: found.id, before: found.nextTaken };
+  }
+
+  /**
+   * The id under which a row can be stored: its own, or the next that is free where another query has that one, and the next that is not free. Two queries
+   * get the same id where the clock was set back while the process was not running, or where two processes add to one file. null = this very row is stored,
+   * as when its thread ended before it could say so.
+   * @throws RangeError where none is near; an error of SQLite.
+   */
+  #findFreeId(row: Row): { readonly id: number; readonly nextTaken: number } | null {
+    for (let id = row.id; id < row.id + MAX_TRIES; id++) {
+      const nextTaken = this.#nextTaken(id);
+      if (nextTaken > id) return { id, nextTaken };
+      const stored = storedRow(this.#database, id);
+      if (stored !== null && isSame(stored, storedRowOf({ ...row, id }))) return null;
+    }
+    throw new RangeError(`no id is free from ${row.id} on`);
+  }
+
+  /** The lowest id of a row that is not below `id`, which may be infinite. All rows are written. */
+  #nextTaken(id: number): number {
+    this.#closed ??= allParts(this.#database).filter(({ state }) => state !== "live");
+    const lowestIn = (key: string) => this.#database.prepare(`SELECT min(id) AS id FROM q_${key} WHERE id >= ?`).get(id)?.["id"];
+    let next = this.#livePart()?.lowestFrom(id) ?? Number.POSITIVE_INFINITY;
+    for (const { key, firstId, lastId } of this.#closed) {
+      if (firstId === null || lastId === null || lastId < id || firstId >= next) continue;
+      next = Math.min(next, firstId >= id ? firstId : Number(lowestIn(key) ?? next));
+    }
+    return next;
   }
 
   /** Whether no part can have this id: so it is with most, because they rise. */
@@ -276,6 +312,7 @@ class LivePart {
   readonly #insertMany: ReturnType<Database["prepare"]>;
   readonly #insertOne: ReturnType<Database["prepare"]>;
   readonly #update: ReturnType<Database["prepare"]>;
+  readonly #lowestFrom: ReturnType<Database["prepare"]>;
   readonly #names: Dictionary;
   readonly #clients: Dictionary;
   readonly #kinds: Dictionary;
@@ -295,6 +332,7 @@ class LivePart {
       database.prepare(`INSERT INTO q_${key} (${ROW_COLUMNS.join(", ")}) VALUES ${Array(rows).fill(place).join(", ")}`);
     this.#insertMany = insert(STATEMENT_ROWS);
     this.#insertOne = insert(1);
+    this.#lowestFrom = database.prepare(`SELECT min(id) AS id FROM q_${key} WHERE id >= ?`);
     this.#update = database.prepare(
       "UPDATE parts SET first_id = ?, last_id = ?, row_count = ?, hours_until = min(hours_until, ?) WHERE key = ?",
     );
@@ -374,6 +412,12 @@ class LivePart {
     };
     if (repeat !== null) repeat.stored = numbers;
     return numbers;
+  }
+
+  /** The lowest id of a written row that is not below `id`; null = there is none. */
+  lowestFrom(id: number): number | null {
+    const lowest = this.#lowestFrom.get(id)?.["id"];
+    return typeof lowest === "number" ? lowest : null;
   }
 
   /** Ends a batch: brings the rows, the roll-ups and the table of parts up to date. */
@@ -573,21 +617,6 @@ class MinuteCounts {
 
 /** Ids of one millisecond: with so many taken one after the other, something else is wrong. */
 const MAX_TRIES = 1024;
-
-/**
- * The id under which a row can be stored: its own, or the next that is free where another query has that one. Two queries get the same id where the clock
- * was set back while the process was not running, or where two processes add to one file. null = this very row is stored, as when its thread
- * ended before it could say so.
- * @throws RangeError where none is near; an error of SQLite.
- */
-function resolveIdCollision(database: Database, row: Row): number | null {
-  for (let id = row.id; id < row.id + MAX_TRIES; id++) {
-    const stored = storedRow(database, id);
-    if (stored === null) return id;
-    if (isSame(stored, storedRowOf({ ...row, id }))) return null;
-  }
-  throw new RangeError(`no id is free from ${row.id} on`);
-}
 
 /** Looks into the live part whatever the table of parts says of it, which is not brought up to date before the end of a batch. */
 function storedRow(database: Database, id: number): StoredRow | null {

@@ -1,6 +1,10 @@
-import { describe, expect, test } from "vitest";
+import { DatabaseSync } from "node:sqlite";
+import fc from "fast-check";
+import { describe, expect, test, vi } from "vitest";
 import { allParts } from "../../../src/log/maintenance.ts";
-import { SOME_WALL_MS } from "../records.ts";
+import { firstIdAt } from "../../../src/log/schema.ts";
+import { runs } from "../../support/properties.ts";
+import { record, SOME_WALL_MS } from "../records.ts";
 import { rowsOf } from "../rows.ts";
 import { allRecords, openedStore, recordsFrom, tidyAll } from "./opened-store.ts";
 
@@ -41,6 +45,40 @@ test("two records of a batch with the same id are both stored", () => {
   const twins = [...recordsFrom(SOME_WALL_MS, 3, "a"), ...recordsFrom(SOME_WALL_MS, 3, "b")];
   store.insert(rowsOf(twins));
   expect(allRecords(database)).toHaveLength(6);
+});
+
+test("whatever order ids come in, every record is stored once, under its id or one of the next", () => {
+  const batches = fc.array(fc.array(fc.nat(60), { maxLength: 12 }), { maxLength: 8 });
+  fc.assert(
+    fc.property(batches, fc.constantFrom(200, 100_000), (given, maxRows) => {
+      const { store, database } = openedStore({ maxRows, partRows: 10 });
+      const sent = given.map((ids, batch) =>
+        ids.map((id, index) => record({ id: firstIdAt(MIDNIGHT_MS - 1) + id * 40, name: `n${index}.b${batch}.example` })),
+      );
+      for (const batch of sent) store.insert(rowsOf(batch));
+      // Its thread ended before it could say so.
+      if (sent[0] !== undefined) store.insert(rowsOf(sent[0]));
+      const stored = new Map(allRecords(database).map(({ name, id }) => [name, id]));
+      expect(stored.size).toBe(sent.flat().length);
+      expect(new Set(stored.values()).size).toBe(stored.size);
+      for (const { name, id } of sent.flat()) expect(stored.get(name)).toBeGreaterThanOrEqual(id);
+    }),
+    { numRuns: runs(30) },
+  );
+});
+
+test("where a day was lived through before, its ids are not looked for one by one", () => {
+  const { store } = openedStore();
+  const day = (counter: number, name: string) =>
+    Array.from({ length: 2000 }, (_, index) =>
+      record({ id: firstIdAt(SOME_WALL_MS + Math.floor(index / 10)) + counter + 2 * (index % 10), name: `${name}${index}.example` }),
+    );
+  store.insert(rowsOf(day(0, "a")));
+  const prepare = vi.spyOn(DatabaseSync.prototype, "prepare");
+  store.insert(rowsOf(day(128, "b")));
+  expect(prepare.mock.calls.length).toBeLessThan(100);
+  prepare.mockRestore();
+  expect(store.state().rows).toBe(4000);
 });
 
 test("a failed batch leaves no state that later batches use", () => {
