@@ -68,7 +68,8 @@ async function main(): Promise<void> {
       keep: { type: "boolean", default: false },
     },
   });
-  setPriority(10);
+  // Lower than the query log's thread, which a server beside it would starve with.
+  setPriority(19);
   const names = positionals.length > 0 ? positionals : Object.keys(FUZZ_TARGETS);
   const stranger = names.find((name) => FUZZ_TARGETS[name] === undefined);
   if (stranger !== undefined)

@@ -138,7 +138,9 @@ try {
     () => world.reload(`round${Math.floor(random() * 2)}`),
     async () => {
       world.writeList(100 + Math.floor(random() * 100));
-      await world.call("POST", "/api/v1/lists/ads/refresh", {});
+      // A reload at the same moment has it refused.
+      const refresh = () => world.call("POST", "/api/v1/lists/ads/refresh", {});
+      await refresh().catch((error: unknown) => (String(error).includes("try again") ? refresh() : Promise.reject(error)));
     },
     () => world.call("PUT", "/api/v1/hosts/printer.lan", { address: ["10.0.0.9"] }),
     () => world.call("DELETE", "/api/v1/hosts/printer.lan"),

@@ -71,7 +71,10 @@ test("where a day was lived through before, its ids are not looked for one by on
   const { store } = openedStore();
   const day = (counter: number, name: string) =>
     Array.from({ length: 2000 }, (_, index) =>
-      record({ id: firstIdAt(SOME_WALL_MS + Math.floor(index / 10)) + counter + 2 * (index % 10), name: `${name}${index}.example` }),
+      record({
+        id: firstIdAt(SOME_WALL_MS + Math.floor(index / 10)) + counter + 2 * (index % 10),
+        name: `${name}${index}.example`,
+      }),
     );
   store.insert(rowsOf(day(0, "a")));
   const prepare = vi.spyOn(DatabaseSync.prototype, "prepare");
