@@ -64,20 +64,22 @@ export class ImportLists {
    */
   check(list: ListFile, use: ListUse, findings: Findings): boolean {
     const { problem, isEmpty, warnings, bytes } = this.read(list);
-    const kind = use === "blocks" ? "changed" : "leak";
+    const kind = use === "blocks" ? "changed" : use === "allows" ? "blank" : "leak";
     const lost =
       use === "blocks"
         ? "nothing is blocked by it"
-        : list.kind === "addresses"
-          ? "no address of an answer would be found in it"
-          : "what it should hold would go the way of names that no list knows";
+        : use === "allows"
+          ? "nothing is allowed by it"
+          : list.kind === "addresses"
+            ? "no address of an answer would be found in it"
+            : "what it should hold would go the way of names that no list knows";
     if (problem !== null) {
       findings.add(kind, list.place, `the list \`${list.tag}\`: ${list.path}: ${problem}; ${lost}`);
       return false;
     }
     if (isEmpty) findings.add(kind, list.place, `the list \`${list.tag}\`: ${list.path} is empty; ${lost}`);
     // A few domestic names among those that no list knows are shown to nobody who should not see them.
-    const lines = use === "near" ? "risk" : use === "allows" ? "blank" : kind;
+    const lines = use === "near" ? "risk" : kind;
     const texts = warnings.count === 0 ? [] : bytes.toString("latin1").split("\n");
     const textOf = ({ line }: Warning) => texts[line - 1]?.trim() ?? "";
     const isNoName = ({ reason }: Warning) => reason.includes("domain name");
@@ -123,6 +125,7 @@ export class ImportLists {
       );
     if (list.category === "plain") reportWildcards(bytes, list, findings);
     if (list.category === "adguard") reportModifierAll(bytes, list, use, findings);
+    if (list.category === "adguard" && use === "allows") reportExceptions(bytes, list, findings);
     return true;
   }
 
@@ -276,6 +279,31 @@ function reportModifierAll(bytes: Buffer, { tag, path }: ListFile, use: ListUse,
       use === "blocks" ? "blank" : "changed",
       { file: path, line: firstUntold },
       `${count - MAX_SHOWN_LINES} further lines of the list \`${tag}\` with \`$all\`, from here on: AdGuard Home does not read them, and they hold here`,
+    );
+}
+
+/** In a filter that allows AdGuard Home allows what an exception names, too; here the line takes the name out of the list. */
+function reportExceptions(bytes: Buffer, { tag, path }: ListFile, findings: Findings): void {
+  const sink = new DomainSetBuilder(null).source("");
+  const exceptions: { readonly line: number; readonly text: string }[] = [];
+  runSync(
+    eachLine(bytes, (span, line) => {
+      const text = spanText(span);
+      if (text.startsWith("@@") && readAdguardLine(span, line, sink) === null) exceptions.push({ line, text });
+    }),
+  );
+  for (const { line, text } of exceptions.slice(0, MAX_SHOWN_LINES))
+    findings.add(
+      "blank",
+      { file: path, line },
+      `\`${text}\` of the list \`${tag}\`: AdGuard Home allows the name; here \`@@\` takes it out of the list that allows, and another list may block it. Write the line without \`@@\``,
+    );
+  const further = exceptions[MAX_SHOWN_LINES];
+  if (further !== undefined)
+    findings.add(
+      "blank",
+      { file: path, line: further.line },
+      `from here on ${exceptions.length - MAX_SHOWN_LINES} further lines of the list \`${tag}\` with \`@@\`, which allow nothing here`,
     );
 }
 

@@ -266,6 +266,24 @@ describe("AdGuard Home", () => {
     await expectDecisions(outcome, { "site.ads.example": "addresses", "x.example": "upstream" });
   });
 
+  test("exceptions in a list that allows, which allow there and not here, are told, and leak nothing", async () => {
+    const filters =
+      "filters:\n  - { enabled: true, name: bad, url: bad.txt, id: 1 }\nwhitelist_filters:\n  - { enabled: true, name: good, url: good.txt, id: 2 }\n";
+    const told = async (good: string) => {
+      const outcome = await adguard(plain, filters, { "bad.txt": "||ads.example^\n", "good.txt": good });
+      expect(outcome.code).toBe(0);
+      expect(outcome.told("leak")).toBe("");
+      return outcome.told("blank");
+    };
+    const some = await told("||fine.ads.example^\n@@||lost.ads.example^\n@@||ads.example/path\n");
+    expect(some).toMatch(/^2: `@@\|\|lost\.ads\.example\^` of the list `good`: AdGuard Home allows the name; /m);
+    expect(some).not.toContain("/path");
+    const many = Array.from({ length: 7 }, (_, index) => `@@||a${index}.ads.example^\n`).join("");
+    const all = await told(many);
+    expect(all).toMatch(/^6: from here on 2 further lines of the list `good` with `@@`/m);
+    expect(all).toContain("good.txt is empty; nothing is allowed by it");
+  });
+
   test("that it gives the devices their addresses is told at the top", async () => {
     expect((await adguard(plain, "dhcp: { enabled: true, interface_name: eth0 }\n")).told("blank")).toContain(
       "section `dhcp`: AdGuard Home gives the devices their addresses",
