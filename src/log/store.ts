@@ -52,6 +52,8 @@ export class Store {
   #dataVersion: unknown = null;
   /** No row has an id between these two: set where a row was added below others. */
   #free = { after: 0, before: 0 };
+  /** For each part the statement that finds the lowest id from a given one on. */
+  readonly #lowest = new Map<string, ReturnType<Database["prepare"]>>();
 
   /** @throws StoreError where nothing can be written, or the file is none of ours. */
   constructor(options: StoreOptions) {
@@ -96,7 +98,9 @@ export class Store {
       // Ids run ahead of a clock that was set back: then the part is over when they say so, and not with every call.
       if (live !== null && isOver(live, Math.max(nowId, live.lastId ?? 0), this.#options)) this.#close(live);
     });
-    return runMaintenance(this.#database, this.#options, nowMs);
+    const isChanged = runMaintenance(this.#database, this.#options, nowMs);
+    if (isChanged) this.#forget();
+    return isChanged;
   }
 
   /** Notes that the log records at this moment. @throws an error of SQLite, or StoreError. */
@@ -154,6 +158,7 @@ export class Store {
     this.#live = null;
     this.#closed = null;
     this.#free = { after: 0, before: 0 };
+    this.#lowest.clear();
   }
 
   #add(row: Row): void {
@@ -190,13 +195,20 @@ export class Store {
   /** The lowest id of a row that is not below `id`, which may be infinite. All rows are written. */
   #nextTaken(id: number): number {
     this.#closed ??= allParts(this.#database).filter(({ state }) => state !== "live");
-    const lowestIn = (key: string) => this.#database.prepare(`SELECT min(id) AS id FROM q_${key} WHERE id >= ?`).get(id)?.["id"];
-    let next = this.#livePart()?.lowestFrom(id) ?? Number.POSITIVE_INFINITY;
+    const live = this.#livePart();
+    let next = live === null ? Number.POSITIVE_INFINITY : this.#lowestFrom(id, live.key);
     for (const { key, firstId, lastId } of this.#closed) {
       if (firstId === null || lastId === null || lastId < id || firstId >= next) continue;
-      next = Math.min(next, firstId >= id ? firstId : Number(lowestIn(key) ?? next));
+      next = Math.min(next, firstId >= id ? firstId : this.#lowestFrom(id, key));
     }
     return next;
+  }
+
+  #lowestFrom(id: number, key: string): number {
+    const statement = this.#lowest.get(key) ?? this.#database.prepare(`SELECT min(id) AS id FROM q_${key} WHERE id >= ?`);
+    this.#lowest.set(key, statement);
+    const lowest = statement.get(id)?.["id"];
+    return typeof lowest === "number" ? lowest : Number.POSITIVE_INFINITY;
   }
 
   /** Whether no part can have this id: so it is with most, because they rise. */
@@ -312,7 +324,6 @@ class LivePart {
   readonly #insertMany: ReturnType<Database["prepare"]>;
   readonly #insertOne: ReturnType<Database["prepare"]>;
   readonly #update: ReturnType<Database["prepare"]>;
-  readonly #lowestFrom: ReturnType<Database["prepare"]>;
   readonly #names: Dictionary;
   readonly #clients: Dictionary;
   readonly #kinds: Dictionary;
@@ -332,7 +343,6 @@ class LivePart {
       database.prepare(`INSERT INTO q_${key} (${ROW_COLUMNS.join(", ")}) VALUES ${Array(rows).fill(place).join(", ")}`);
     this.#insertMany = insert(STATEMENT_ROWS);
     this.#insertOne = insert(1);
-    this.#lowestFrom = database.prepare(`SELECT min(id) AS id FROM q_${key} WHERE id >= ?`);
     this.#update = database.prepare(
       "UPDATE parts SET first_id = ?, last_id = ?, row_count = ?, hours_until = min(hours_until, ?) WHERE key = ?",
     );
@@ -412,12 +422,6 @@ class LivePart {
     };
     if (repeat !== null) repeat.stored = numbers;
     return numbers;
-  }
-
-  /** The lowest id of a written row that is not below `id`; null = there is none. */
-  lowestFrom(id: number): number | null {
-    const lowest = this.#lowestFrom.get(id)?.["id"];
-    return typeof lowest === "number" ? lowest : null;
   }
 
   /** Ends a batch: brings the rows, the roll-ups and the table of parts up to date. */

@@ -76,12 +76,28 @@ test("where a day was lived through before, its ids are not looked for one by on
         name: `${name}${index}.example`,
       }),
     );
+  // Closed parts have such ids, too.
   store.insert(rowsOf(day(0, "a")));
+  store.insert(rowsOf([record({ id: firstIdAt(MIDNIGHT_MS + 86_400_000), name: "later.example" })]));
   const prepare = vi.spyOn(DatabaseSync.prototype, "prepare");
   store.insert(rowsOf(day(128, "b")));
   expect(prepare.mock.calls.length).toBeLessThan(100);
   prepare.mockRestore();
-  expect(store.state().rows).toBe(4000);
+  expect(store.state().rows).toBe(4001);
+});
+
+test("rows of a time whose partitions are dropped meanwhile are stored", () => {
+  const { store, database } = openedStore({ maxRows: 100, partRows: 10 });
+  store.insert(rowsOf(recordsFrom(SOME_WALL_MS, 200, "a")));
+  let turns = 0;
+  do {
+    store.insert(
+      rowsOf([record({ id: firstIdAt(SOME_WALL_MS + Math.max(0, 10 * turns - 5)) + 128, name: `late${turns}.example` })]),
+    );
+    turns++;
+  } while (store.tidy(SOME_WALL_MS));
+  expect(turns).toBeGreaterThan(5);
+  expect(allRecords(database).map(({ name }) => name)).toContain(`late${turns - 1}.example`);
 });
 
 test("a failed batch leaves no state that later batches use", () => {
