@@ -115,8 +115,8 @@ function bundleServer(folder) {
     format: "esm",
     platform: "node",
     target: "node24",
-    // Reads the files of its page beside itself.
-    external: ["@fastify/swagger-ui"],
+    // One reads the files of its page beside itself. The other is CommonJS that is loaded when it is needed: of such a package the bundle would know no names.
+    external: ["@fastify/swagger-ui", "undici"],
     // Packages in CommonJS ask for modules of Node with `require`.
     banner: { js: 'import { createRequire as requireFrom } from "node:module"; const require = requireFrom(import.meta.url);' },
     legalComments: "none",
