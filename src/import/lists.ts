@@ -8,9 +8,9 @@ import type { DomainSet } from "../lists/domain-set.ts";
 import { DomainSetBuilder } from "../lists/domain-set-builder.ts";
 import { parsePattern } from "../lists/patterns.ts";
 import { readAddresses, readDomains } from "../lists/readers.ts";
-import { eachLine, spanOf, spanText } from "../lists/span.ts";
+import { eachLine, type Span, spanOf, spanText } from "../lists/span.ts";
 import { type Warning, WarningLog } from "../lists/types.ts";
-import { type Findings, type ListFile, listKey, type Names, type Networks } from "./model.ts";
+import { type Finding, type Findings, type ListFile, listKey, type Names, type Networks } from "./model.ts";
 
 /** Reads the lists of a source, to find what is wrong with them and names to show as examples. Nothing is fetched. */
 
@@ -101,28 +101,18 @@ export class ImportLists {
         at(first.line),
         `${passedOver.length === 1 ? "a line" : `from here on ${passedOver.length} lines`} of the list \`${list.tag}\` for browsers, such as this one: AdGuard Home passes over them too`,
       );
-    for (const { line, reason } of lostLines.slice(0, MAX_SHOWN_LOST))
-      findings.add(lines, at(line), `a line of the list \`${list.tag}\` that cannot be used: ${reason}`);
-    const further = lostLines[MAX_SHOWN_LOST];
-    if (further !== undefined)
-      findings.add(
-        lines,
-        at(further.line),
-        `from here on ${lostLines.length - MAX_SHOWN_LOST} further lines that cannot be used`,
-      );
-    for (const each of starred.slice(0, MAX_SHOWN_LINES))
-      findings.add(
-        "left",
-        at(each.line),
+    tellLines(lostLines, list, findings, {
+      kind: lines,
+      shown: MAX_SHOWN_LOST,
+      one: ({ reason }) => `a line of the list \`${list.tag}\` that cannot be used: ${reason}`,
+      further: "that cannot be used",
+    });
+    tellLines(starred, list, findings, {
+      kind: "left",
+      one: (each) =>
         `\`${textOf(each)}\` of the list \`${list.tag}\`: a star is a letter like others there, so that the line never matched a name`,
-      );
-    const others = starred[MAX_SHOWN_LINES];
-    if (others !== undefined)
-      findings.add(
-        "left",
-        at(others.line),
-        `from here on ${starred.length - MAX_SHOWN_LINES} further lines with a star, which never matched`,
-      );
+      further: "with a star, and never matched",
+    });
     if (list.category === "plain") reportWildcards(bytes, list, findings);
     if (list.category === "adguard") reportModifierAll(bytes, list, use, findings);
     if (list.category === "adguard" && use === "allows") reportExceptions(bytes, list, findings);
@@ -226,22 +216,55 @@ function readList({ path, category, kind }: ListFile): ReadList {
   return { ...nothing, domains, problem, isEmpty: domains.size === 0, bytes };
 }
 
-/** `*.x` is nothing in mosdns and what is below x in smartdns; here it is x as well. `-.x` is x alone in smartdns. */
-function reportWildcards(bytes: Buffer, { tag, path }: ListFile, findings: Findings): void {
-  let count = 0;
+interface ListLine {
+  readonly line: number;
+  readonly text: string;
+}
+
+/** Tells the first lines one by one, and at the next how many more there are. */
+function tellLines<T extends { readonly line: number }>(
+  found: readonly T[],
+  { path, tag }: ListFile,
+  findings: Findings,
+  telling: {
+    readonly kind: Finding["kind"];
+    readonly shown?: number;
+    readonly one: (line: T) => string;
+    /** What the others are: "3 further lines of the list `ads` with a star". */
+    readonly further: string;
+  },
+): void {
+  const { kind, shown = MAX_SHOWN_LINES, one, further } = telling;
+  for (const each of found.slice(0, shown)) findings.add(kind, { file: path, line: each.line }, one(each));
+  const rest = found.slice(shown);
+  const [first] = rest;
+  if (first === undefined) return;
+  const count = rest.length === 1 ? "one further line" : `from here on ${rest.length} further lines`;
+  findings.add(kind, { file: path, line: first.line }, `${count} of the list \`${tag}\` ${further}`);
+}
+
+function linesWhere(bytes: Buffer, isMeant: (text: string, span: Span, line: number) => boolean): readonly ListLine[] {
+  const found: ListLine[] = [];
   runSync(
-    eachLine(bytes, (line, number) => {
-      const text = spanText(line);
-      if (!/^(domain:)?[*+-]\./.test(text) || ++count > MAX_SHOWN_LINES) return;
-      findings.add(
-        "leak",
-        { file: path, line: number },
-        text.startsWith("-.")
-          ? `\`${text}\` of the list \`${tag}\` is a name alone there, and none here: write \`full:${text.slice(2)}\``
-          : `\`${text}\` of the list \`${tag}\` means less there than here, where it is the whole domain: remove the line, or write what it means`,
-      );
+    eachLine(bytes, (span, line) => {
+      const text = spanText(span);
+      if (isMeant(text, span, line)) found.push({ line, text });
     }),
   );
+  return found;
+}
+
+/** `*.x` is nothing in mosdns and what is below x in smartdns; here it is x as well. `-.x` is x alone in smartdns. */
+function reportWildcards(bytes: Buffer, list: ListFile, findings: Findings): void {
+  const lines = linesWhere(bytes, (text) => /^(domain:)?[*+-]\./.test(text));
+  tellLines(lines, list, findings, {
+    kind: "leak",
+    one: ({ text }) =>
+      text.startsWith("-.")
+        ? `\`${text}\` of the list \`${list.tag}\` is a name alone there, and none here: write \`full:${text.slice(2)}\``
+        : `\`${text}\` of the list \`${list.tag}\` means less there than here, where it is the whole domain: remove the line, or write what it means`,
+    further: "with `*.`, `+.` or `-.` before a name",
+  });
 }
 
 /** The modifiers of rules that AdGuard Home holds for whole hosts; a line with any other decides nothing there. */
@@ -253,58 +276,53 @@ function isPassedOverByAdguardHome({ reason }: Warning, text: string): boolean {
   return reason.includes("modifier") && modifiersOf(text).some((modifier) => !HOST_MODIFIERS.has(modifier.replace(/=.*$/s, "")));
 }
 
-/** AdGuard Home does not know `$all`, and passes over the line; here it is a rule about the name like one without it. */
-function reportModifierAll(bytes: Buffer, { tag, path }: ListFile, use: ListUse, findings: Findings): void {
+/** Lines that are rules here, of those that are meant. */
+function rulesWhere(bytes: Buffer, isMeant: (text: string) => boolean): readonly ListLine[] {
   const sink = new DomainSetBuilder(null).source("");
-  let count = 0;
-  let firstUntold = 0;
-  runSync(
-    eachLine(bytes, (line, number) => {
-      const text = spanText(line);
-      if (!modifiersOf(text).includes("all") || readAdguardLine(line, number, sink) !== null) return;
-      if (++count > MAX_SHOWN_LINES) {
-        firstUntold ||= number;
-        return;
-      }
-      const isBlocking = use === "blocks" && !text.startsWith("@@");
-      findings.add(
-        isBlocking ? "blank" : "changed",
-        { file: path, line: number },
-        `\`${text}\` of the list \`${tag}\`: AdGuard Home knows no modifier \`all\`, and does not read the line; here it ${isBlocking ? "blocks the name" : "allows the name"}`,
-      );
-    }),
-  );
-  if (firstUntold > 0)
-    findings.add(
-      use === "blocks" ? "blank" : "changed",
-      { file: path, line: firstUntold },
-      `${count - MAX_SHOWN_LINES} further lines of the list \`${tag}\` with \`$all\`, from here on: AdGuard Home does not read them, and they hold here`,
+  return linesWhere(bytes, (text, span, line) => isMeant(text) && readAdguardLine(span, line, sink) === null);
+}
+
+function isException(text: string): boolean {
+  return text.startsWith("@@");
+}
+
+function hasModifierAll(text: string): boolean {
+  return modifiersOf(text).includes("all");
+}
+
+/** AdGuard Home does not know `$all`, and passes over the line; here it is a rule about the name like one without it. */
+function reportModifierAll(bytes: Buffer, list: ListFile, use: ListUse, findings: Findings): void {
+  const lines = rulesWhere(bytes, hasModifierAll);
+  for (const exception of [false, true]) {
+    const isAllowed = (use === "allows") !== exception;
+    const effect = isAllowed
+      ? "allows the name"
+      : use === "allows"
+        ? "takes the name out of the list that allows"
+        : "blocks the name";
+    tellLines(
+      lines.filter(({ text }) => isException(text) === exception),
+      list,
+      findings,
+      {
+        kind: isAllowed ? "changed" : "blank",
+        one: ({ text }) =>
+          `\`${text}\` of the list \`${list.tag}\`: AdGuard Home knows no modifier \`all\`, and does not read the line; here it ${effect}`,
+        further: `with \`$all\`: each ${effect} here`,
+      },
     );
+  }
 }
 
 /** In a filter that allows AdGuard Home allows what an exception names, too; here the line takes the name out of the list. */
-function reportExceptions(bytes: Buffer, { tag, path }: ListFile, findings: Findings): void {
-  const sink = new DomainSetBuilder(null).source("");
-  const exceptions: { readonly line: number; readonly text: string }[] = [];
-  runSync(
-    eachLine(bytes, (span, line) => {
-      const text = spanText(span);
-      if (text.startsWith("@@") && readAdguardLine(span, line, sink) === null) exceptions.push({ line, text });
-    }),
-  );
-  for (const { line, text } of exceptions.slice(0, MAX_SHOWN_LINES))
-    findings.add(
-      "blank",
-      { file: path, line },
-      `\`${text}\` of the list \`${tag}\`: AdGuard Home allows the name; here \`@@\` takes it out of the list that allows, and another list may block it. Write the line without \`@@\``,
-    );
-  const further = exceptions[MAX_SHOWN_LINES];
-  if (further !== undefined)
-    findings.add(
-      "blank",
-      { file: path, line: further.line },
-      `from here on ${exceptions.length - MAX_SHOWN_LINES} further lines of the list \`${tag}\` with \`@@\`, which allow nothing here`,
-    );
+function reportExceptions(bytes: Buffer, list: ListFile, findings: Findings): void {
+  const lines = rulesWhere(bytes, (text) => isException(text) && !hasModifierAll(text));
+  tellLines(lines, list, findings, {
+    kind: "blank",
+    one: ({ text }) =>
+      `\`${text}\` of the list \`${list.tag}\`: AdGuard Home allows the name; here \`@@\` takes it out of the list that allows, and another list may block it. Write the line without \`@@\``,
+    further: "with `@@`: here nothing is allowed by them",
+  });
 }
 
 function isChinaName(text: string): boolean {

@@ -293,6 +293,8 @@ describe("unknown parts of a configuration", () => {
     const outcome = await five(byMore("$far"), MORE, { "more.txt": "a.example\n*.b.example\n" });
     expect(outcome.code).toBe(1);
     expect(outcome.told("leak")).toContain("2: `*.b.example` of the list `more`");
+    const many = await five(byMore("$far"), MORE, { "more.txt": "a.example\n*.b.example\n".repeat(6) });
+    expect(many.told("leak")).toMatch(/^12: one further line of the list `more` with `\*\.`/m);
   });
 
   test("a name with a star in it never matched there, so that nothing is lost, however many there are", async () => {
@@ -300,7 +302,7 @@ describe("unknown parts of a configuration", () => {
     const outcome = await five(byMore("$far"), MORE, { "more.txt": `a.example\nfull:a-*.b.example\n${starred}` });
     expect(outcome.code).toBe(0);
     expect(outcome.told("left")).toMatch(/^2: `full:a-\*\.b\.example` of the list `more`: .* never matched a name$/m);
-    expect(outcome.told("left")).toMatch(/^7: from here on 26 further lines with a star/m);
+    expect(outcome.told("left")).toMatch(/^7: from here on 26 further lines of the list `more` with a star/m);
     await expectDecisions(outcome, { "x.a.example": "far", "s3-ap-1-x.amazonaws.com": "near" });
   });
 

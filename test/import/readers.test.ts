@@ -282,6 +282,11 @@ describe("AdGuard Home", () => {
     const all = await told(many);
     expect(all).toMatch(/^6: from here on 2 further lines of the list `good` with `@@`/m);
     expect(all).toContain("good.txt is empty; nothing is allowed by it");
+    const unread = await told("||fine.ads.example^\n@@||lost.ads.example^$all\n");
+    expect(unread).toMatch(
+      /^2: `@@\|\|lost\.ads\.example\^\$all` of the list `good`: .*does not read the line; here it takes the name out of the list that allows$/m,
+    );
+    expect(unread).not.toContain("AdGuard Home allows the name");
   });
 
   test("that it gives the devices their addresses is told at the top", async () => {
@@ -311,7 +316,7 @@ describe("AdGuard Home", () => {
     expect(blank).toMatch(
       /^2: `\|\|phish\.example\^\$all` of the list `bad`: AdGuard Home .* does not read the line; here it blocks the name$/m,
     );
-    expect(blank).toMatch(/^9: 3 further lines of the list `bad` with `\$all`/m);
+    expect(blank).toMatch(/^10: from here on 2 further lines of the list `bad` with `\$all`: each blocks the name here$/m);
     expect(blank).not.toContain("y.example");
     expect(outcome.told("changed")).toMatch(/^3: `@@\|\|x\.ads\.example\^\$all` of the list `bad`: .*here it allows the name$/m);
     expect(outcome.told("changed")).toMatch(
