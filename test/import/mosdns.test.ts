@@ -53,6 +53,13 @@ describe("the control flow of mosdns 5", () => {
     expect(outcome.told("changed")).toContain("`near` was asked as well, and its answer overwritten");
   });
 
+  test("what is answered where the servers fail is told: here that is SERVFAIL", async () => {
+    const outcome = await five("exec: $near\n{ matches: rcode 2, exec: black_hole 0.0.0.0 }");
+    expect(outcome.code).toBe(0);
+    expect(outcome.told("changed")).toMatch(/: where `near` failed something else was answered; here it is SERVFAIL$/m);
+    await expectDecisions(outcome, { "x.example": "near" });
+  });
+
   test("lines of one server at several addresses are one server at all of them", async () => {
     const outcome = await five(
       "exec: $twice",
