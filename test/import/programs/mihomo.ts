@@ -103,17 +103,18 @@ export const MIHOMO: Format<Program> = {
     const { standard, policies, fallback, fake, host, isIpv6 } = made;
     const rows = new Rows();
     const list = (items: readonly string[]) => JSON.stringify(items);
-    rows.add(`ipv6: true\ndns:\n  enable: true\n  listen: ${listen.address}:${listen.port}`);
+    const shown = (group: Group) => `${servers[group].address}:${servers[group].port}`;
+    rows.add(`ipv6: true\ngeodata-mode: true\ndns:\n  enable: true\n  listen: ${listen.address}:${listen.port}`);
     const ipv6 = rows.add(`  ipv6: ${isIpv6}`);
     rows.add(`  enhanced-mode: ${fake === null ? "redir-host" : "fake-ip"}`);
     if (fake !== null) rows.add(`  fake-ip-filter-mode: ${fake.mode}\n  fake-ip-filter: ${list(fake.filter)}`);
-    rows.add(`  nameserver: [${servers[standard].address}]`);
-    const judged = fallback === null ? 0 : rows.add(`  fallback: [${servers[fallback.target].address}]`);
+    rows.add(`  nameserver: [${shown(standard)}]`);
+    const judged = fallback === null ? 0 : rows.add(`  fallback: [${shown(fallback.target)}]`);
     if (fallback !== null) rows.add(`  fallback-filter: ${filterText(fallback)}`);
     rows.add("  nameserver-policy:");
     const numbered = policies.map((each) => ({
       ...each,
-      number: rows.add(`    "${each.mark}${each.domain}": ${servers[each.target].address}`),
+      number: rows.add(`    "${each.mark}${each.domain}": ${shown(each.target)}`),
     }));
     const hosts = host === null ? 0 : rows.add(`hosts:\n  ${host}: ${FOUR}`);
     return {
