@@ -168,6 +168,15 @@ export class ImportLists {
     return Math.max(-1, ...found.map((match) => (match === null ? -1 : match.wireLength + (match.kind === "full" ? 1000 : 0))));
   }
 
+  /** Names of the lists `inner` that those of `outer` hold by a shorter name; and by an equal one, where that of `inner` counts then. */
+  longerNames(inner: readonly ListFile[], outer: readonly ListFile[], winsTies: boolean): readonly string[] {
+    const names = inner.flatMap((list) => [...(this.read(list).domains?.names() ?? [])]);
+    return names.flatMap((name) => {
+      const [own, other] = [this.fit({ patterns: [], lists: inner }, name), this.fit({ patterns: [], lists: outer }, name)];
+      return other >= 0 && (other < own || (winsTies && other === own)) ? nameText(name) : [];
+    });
+  }
+
   /** A name that is held without those below it; null = there is none. */
   exactName({ patterns, lists }: Names): string | null {
     const [pattern] = patterns.filter((each) => each.startsWith("full:"));

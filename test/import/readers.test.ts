@@ -718,29 +718,51 @@ describe("chinadns-ng", () => {
       ...files,
     });
 
-  test("the order is groups, the foreign list, the domestic list, then both sides (23)", async () => {
-    const outcome = await chinadns("group null\ngroup-dnl ads.txt\nno-ipv6 tag:gfw\nfilter-qtype 65\n");
-    await expectDecisions(outcome, {
+  test("the longest name decides, whichever list has it; of equal ones the order is groups, the foreign list, the domestic list; then both sides", async () => {
+    const files = {
+      ...FILES,
+      "chn.txt": "baidu.example\nsame.example\nchina.google.example\nfine.ads.example\n",
+      "gfw.txt": `${FILES["gfw.txt"]}same.example\n`,
+    };
+    const outcome = await chinadns("group null\ngroup-dnl ads.txt\nno-ipv6 tag:gfw\nfilter-qtype 65\n", files);
+    const always = {
       "ads.example": "nodata",
+      "fine.ads.example": "china",
       "both.baidu.example": "trust",
       "www.baidu.example": "china",
+      "www.google.example": "trust",
+      "www.china.google.example": "china",
+      "china.google.example AAAA": "china",
       "x.example": "china|trust",
       "google.example AAAA": "nodata",
       "x.example HTTPS": "nodata",
-    });
-    const first = await chinadns("chnlist-first\n");
-    await expectDecisions(first, { "both.baidu.example": "china" });
+    };
+    await expectDecisions(outcome, { ...always, "same.example": "trust" });
+    expect(outcome.told("changed")).toContain("fine.ads.example of another list lies in shorter names of `null`");
+    expect(outcome.told("changed")).toContain("china.google.example of another list lies in shorter names of `gfw`");
+    const first = await chinadns("group null\ngroup-dnl ads.txt\nno-ipv6 tag:gfw\nfilter-qtype 65\nchnlist-first\n", files);
+    await expectDecisions(first, { ...always, "same.example": "china", "same.example AAAA": "china" });
+    // A file of two tags is of the first.
+    const twice = await chinadns("group null\ngroup-dnl ads.txt\ngroup own\ngroup-dnl ads.txt\ngroup-upstream 9.9.9.9\n");
+    await expectDecisions(twice, { "ads.example": "own" });
   });
 
-  test("AAAA is emptied for names that have the tag, not for those that a group holds before", async () => {
+  test("names that lie in those of the group `null` are told where they are too many to be written out", async () => {
+    const many = Array.from({ length: 201 }, (_, index) => `a${index}.ads.example\n`).join("");
+    const outcome = await chinadns("group null\ngroup-dnl ads.txt\n", { ...FILES, "chn.txt": many });
+    expect(outcome.told("blank")).toMatch(
+      /^6: 201 names of other lists, such as a0\.ads\.example, lie in shorter names of `null`, and the longer counts there: here every type is emptied for them too$/m,
+    );
+    await expectDecisions(outcome, { "a0.ads.example": "nodata" });
+  });
+
+  test("AAAA is emptied for names that have the tag, not for those that a group has", async () => {
     const files = { ...FILES, "own.txt": "google.example\n" };
     const outcome = await chinadns(
       "bind-port 65353@udp\nno-ipv6 tag:gfw\ngroup own\ngroup-dnl own.txt\ngroup-upstream 9.9.9.9\n",
       files,
     );
     await expectDecisions(outcome, { "google.example AAAA": "own", "both.baidu.example AAAA": "nodata" });
-    const first = await chinadns("no-ipv6 tag:gfw\nchnlist-first\n");
-    await expectDecisions(first, { "both.baidu.example AAAA": "china", "google.example AAAA": "nodata" });
   });
 
   test("a default tag decides names that are in no list; no file is written without the addresses of the kernel's set", async () => {

@@ -1,32 +1,37 @@
 import { existsSync } from "node:fs";
 import { typeNumber } from "../../dns/types.ts";
 import { readHostLines } from "../hosts.ts";
-import { isAddress } from "../lists.ts";
+import { ImportLists, isAddress } from "../lists.ts";
 import {
   ANYTHING,
   answered,
   compareOf,
   decide,
   domainList,
+  type Finding,
   type Findings,
   forNames,
   type Host,
   ImportError,
   type ListFile,
+  listKey,
+  longest,
   type Meaning,
   type ModelRule,
   modify,
   NO_NETWORKS,
   namesIn,
+  namesOf,
   type Outcome,
   type Place,
+  type RuleCondition,
 } from "../model.ts";
 import { askServers, hostPort, readServer, readServers } from "../servers.ts";
 import { partsOf, pathBeside, readLines, type SourceLine } from "../source.ts";
 
 /**
- * Reads a configuration of chinadns-ng. Groups come first, the last one declared before the others, then the list of foreign names, then that of domestic ones;
- * names of neither are asked of both sides. @throws ImportError
+ * Reads a configuration of chinadns-ng. The longest name in any of its lists decides; of a name in several lists groups come first, the last one declared before
+ * the others, then the list of foreign names, then that of domestic ones. Names of no list are asked of both sides. @throws ImportError
  */
 export function readChinadnsNg(file: string, findings: Findings): Meaning {
   return new Reader(file, findings).read();
@@ -49,6 +54,20 @@ const SHORT: Readonly<Record<string, string>> = {
 const QUIET =
   /^(verbose|reuse-port|timeout-sec|repeat-times|cache.*|verdict-cache.*|dns-rr.*|cert-verify|ca-certs|no-ipset-blacklist|bind-addr|bind-port|chnlist-first|default-tag|ipset-name[46]|hosts|group-.*|group)$/;
 
+/** The group whose names are answered with NODATA. */
+const NULL = "null";
+
+/** Names that are written one by one. */
+const MAX_INNER = 200;
+
+/** The names of a tag, and what becomes of them. */
+interface Tagged {
+  readonly tag: string;
+  readonly lists: readonly ListFile[];
+  readonly outcome: Outcome;
+  readonly place: Place;
+}
+
 interface Line {
   readonly key: string;
   readonly value: string;
@@ -59,6 +78,7 @@ class Reader {
   readonly #lines: readonly Line[];
   readonly #file: string;
   readonly #findings: Findings;
+  readonly #read = new ImportLists();
 
   constructor(file: string, findings: Findings) {
     this.#file = file;
@@ -73,9 +93,7 @@ class Reader {
     const place = { file: this.#file, line: 1 };
     const near = this.#side("china-dns", "china", "223.5.5.5", place);
     const far = this.#side("trust-dns", "trust", "8.8.8.8", place);
-    const gfw = this.#listed("gfw", far);
-    const china = this.#listed("chn", near);
-    const split = this.#has("chnlist-first") ? [...china, ...gfw] : [...gfw, ...china];
+    const tagged = this.#tagged(near, far, place);
     for (const { key, place: at } of this.#lines)
       if (
         !QUIET.test(key) &&
@@ -88,7 +106,16 @@ class Reader {
     return {
       origin: "chinadns-ng",
       file: this.#file,
-      rules: [...this.#types(), ...this.#ipv6(), ...this.#groups(), ...split, this.#last(near, far, place)],
+      rules: [
+        ...this.#types(),
+        ...this.#ipv6(tagged),
+        ...this.#emptied(tagged),
+        ...longest(
+          tagged.flatMap(({ tag, lists, ...each }) => (tag === NULL ? [] : { ...each, names: namesIn(lists) })),
+          "split",
+        ),
+        this.#last(near, far, place),
+      ],
       hosts: this.#hosts(),
       bootstrap: [],
       poison: NO_NETWORKS,
@@ -127,37 +154,51 @@ class Reader {
     return askServers(servers, name, place);
   }
 
-  #list(path: string, tag: string, place: Place): ListFile {
-    return domainList(pathBeside(this.#file, path), "plain", tag, place);
+  #list({ text, ...place }: SourceLine, tag: string): ListFile {
+    return { ...domainList(pathBeside(this.#file, text), "plain", tag, place), starsMatchNothing: true };
   }
 
-  #listed(tag: "gfw" | "chn", outcome: Outcome): readonly ModelRule[] {
-    const lists = this.#lists(tag);
-    const [first] = lists;
-    return first === undefined ? [] : [decide(forNames(namesIn(lists)), outcome, first.place, tag)];
+  /** All tags, the first that has a name before the others. */
+  #tagged(near: Outcome, far: Outcome, place: Place): readonly Tagged[] {
+    const sideOf = (tag: "gfw" | "chn", outcome: Outcome): Tagged => {
+      const lists = this.#lines
+        .filter(({ key }) => key === `${tag}list-file`)
+        .flatMap(({ value, place: at }) => partsOf(value, at).map((part) => this.#list(part, tag)));
+      return { tag, lists, outcome, place: lists[0]?.place ?? place };
+    };
+    const sides = [sideOf("gfw", far), sideOf("chn", near)];
+    const all = [...this.#groups(), ...(this.#has("chnlist-first") ? sides.toReversed() : sides)];
+    // Of a file with several tags the first has it.
+    const taken = new Set<string>();
+    return all
+      .map((each) => ({ ...each, lists: each.lists.filter((list) => !taken.has(listKey(list)) && taken.add(listKey(list))) }))
+      .filter(({ lists }) => lists.length > 0);
   }
 
-  #groups(): readonly ModelRule[] {
-    const rules: ModelRule[] = [];
+  #groups(): readonly Tagged[] {
+    const groups: Tagged[] = [];
     let name = "";
     let lists: ListFile[] = [];
     let texts: SourceLine[] = [];
-    const end = (place: Place) => {
-      const outcome: Outcome = name === "null" ? answered("nodata", place) : this.#askGroup(texts, name, place);
-      if (name !== "" && lists.length > 0) rules.unshift(decide(forNames(namesIn(lists)), outcome, place, name));
+    const end = () => {
+      const [first] = lists;
+      if (name !== "" && first !== undefined) {
+        const outcome = name === NULL ? answered("nodata", first.place) : this.#askGroup(texts, name, first.place);
+        groups.unshift({ tag: name, lists, outcome, place: first.place });
+      }
       lists = [];
       texts = [];
     };
     for (const { key, value, place } of this.#lines) {
       if (key === "group") {
-        end(place);
+        end();
         name = value;
-      } else if (key === "group-dnl") lists.push(...partsOf(value, place).map(({ text }) => this.#list(text, name, place)));
+      } else if (key === "group-dnl") lists.push(...partsOf(value, place).map((part) => this.#list(part, name)));
       else if (key === "group-upstream") texts.push(...partsOf(value, place));
       else if (key === "group-ipset") this.#findings.add("left", place, "`group-ipset`: nothing here corresponds to it");
     }
-    end(this.#lines.at(-1)?.place ?? { file: this.#file, line: 1 });
-    return rules;
+    end();
+    return groups;
   }
 
   #types(): readonly ModelRule[] {
@@ -167,11 +208,12 @@ class Reader {
     });
   }
 
-  #ipv6(): readonly ModelRule[] {
+  #ipv6(tagged: readonly Tagged[]): readonly ModelRule[] {
     return this.#lines.flatMap(({ key, value, place }): ModelRule[] => {
       if (key !== "no-ipv6") return [];
-      const tags = value.split(",").filter((tag) => tag !== "");
-      if (tags.some((tag) => tag.includes("ip:") || !["gfw", "chn"].includes(tag.replace(/^tag:/, "")))) {
+      const tags = value.split(",").flatMap((tag) => (tag === "" ? [] : tag.trim().replace(/^tag:/, "")));
+      if (tags.length === 0) return [modify(ANYTHING, { ipv6: "nodata" }, place)];
+      if (tags.some((tag) => !["gfw", "chn"].includes(tag))) {
         this.#findings.add(
           "changed",
           place,
@@ -179,37 +221,49 @@ class Reader {
         );
         return [];
       }
-      const lists = tags.flatMap((tag) => this.#lists(tag.replace(/^tag:/, "")));
-      // A name has the tag of the first that holds it.
-      const isFirst = (tag: string) => (tag === "chn") === this.#has("chnlist-first");
-      const inner = ["gfw", "chn"].filter((tag) => isFirst(tag) && !tags.includes(`tag:${tag}`) && !tags.includes(tag));
-      const before = [...this.#groupLists(), ...inner.flatMap((tag) => this.#lists(tag))];
-      const condition = tags.length === 0 ? ANYTHING : forNames(namesIn(lists), namesIn(before));
-      // So has one of no list, where it is the tag of those.
+      const names = this.#namesOf(tags, tagged, { place, kind: "changed", what: "AAAA is emptied" });
+      const conditions = names === null ? [] : [names];
+      // Names of no list have a tag too.
       const { value: rest = "none" } = this.#value("default-tag") ?? {};
-      const unlisted = namesIn([...this.#groupLists(), ...this.#lists("gfw"), ...this.#lists("chn")]);
-      const isOfRest = tags.some((tag) => tag.replace(/^tag:/, "") === rest);
-      const conditions = [
-        ...(tags.length > 0 && lists.length === 0 ? [] : [condition]),
-        ...(isOfRest ? [{ ...ANYTHING, except: unlisted }] : []),
-      ];
-      return conditions.map((each) => modify(each, { ipv6: "nodata" }, place));
+      const isOfRest = tags.includes(rest);
+      const unlisted = { ...ANYTHING, except: namesIn(tagged.flatMap((each) => each.lists)) };
+      return [...conditions, ...(isOfRest ? [unlisted] : [])].map((each) => modify(each, { ipv6: "nodata" }, place));
     });
   }
 
-  #groupLists(): readonly ListFile[] {
-    let group = "";
-    return this.#lines.flatMap(({ key, value, place }) => {
-      if (key === "group") group = value;
-      return key === "group-dnl" ? partsOf(value, place).map(({ text }) => this.#list(text, group, place)) : [];
-    });
+  #emptied(tagged: readonly Tagged[]): readonly ModelRule[] {
+    const place = tagged.find(({ tag }) => tag === NULL)?.place;
+    if (place === undefined) return [];
+    const names = this.#namesOf([NULL], tagged, { place, kind: "blank", what: "every type is emptied" });
+    return names === null ? [] : [decide(names, answered("nodata", place), place, NULL)];
   }
 
-  #lists(tag: string): readonly ListFile[] {
-    const key = tag === "gfw" ? "gfwlist-file" : "chnlist-file";
-    return this.#lines
-      .filter((line) => line.key === key)
-      .flatMap(({ value, place }) => partsOf(value, place).map(({ text }) => this.#list(text, tag, place)));
+  /**
+   * The names of these tags. A condition on lists has no word for the longest: names of other tags that lie in theirs are written out as the lists hold them
+   * now. @returns null where there are none.
+   */
+  #namesOf(
+    tags: readonly string[],
+    tagged: readonly Tagged[],
+    { place, kind, what }: { readonly place: Place; readonly kind: Finding["kind"]; readonly what: string },
+  ): RuleCondition | null {
+    const outer = tagged.flatMap((each, index) => (tags.includes(each.tag) ? [{ ...each, index }] : []));
+    if (outer.length === 0) return null;
+    const inner = tagged.flatMap(({ tag, lists }, index) =>
+      tags.includes(tag) ? [] : outer.flatMap((each) => this.#read.longerNames(lists, each.lists, index < each.index)),
+    );
+    const names = namesIn(outer.flatMap(({ lists }) => lists));
+    const [example] = inner;
+    if (example === undefined) return forNames(names);
+    const isWritten = inner.length <= MAX_INNER;
+    this.#findings.add(
+      isWritten ? "changed" : kind,
+      place,
+      `${inner.length === 1 ? `${example} of another list lies` : `${inner.length} names of other lists, such as ${example}, lie`} in shorter names of ${tags.map((tag) => `\`${tag}\``).join(" and ")}, and the longer counts there: ${
+        isWritten ? "they are written out as the lists are now" : `here ${what} for them too`
+      }`,
+    );
+    return forNames(names, isWritten ? namesOf([...new Set(inner)]) : undefined);
   }
 
   /** Names of no list. */

@@ -1,7 +1,10 @@
 import fc from "fast-check";
 import { answerOf, domainsOf, type Format, type Group, HOME, type Question, questionOf, type Ran, Rows } from "./program.ts";
 
-/** chinadns-ng: groups come first, the last one declared before the others, then one list and the other; names of neither are asked of both sides. */
+/**
+ * chinadns-ng: the longest name in any list decides; of one in several lists groups come first, the last one declared before the others, then one list and the
+ * other. Names of no list are asked of both sides.
+ */
 
 const FILES = ["a.txt", "b.txt", "c.txt", "d.txt"] as const;
 type File = (typeof FILES)[number];
@@ -42,6 +45,10 @@ const program: fc.Arbitrary<Program> = fc.record({
   isTextEmpty: fc.boolean(),
 });
 
+function isIn(of: readonly File[], domain: string): boolean {
+  return of.some((file) => LISTS[file].includes(domain));
+}
+
 type Tag = number | "gfw" | "chn" | "none";
 
 export const CHINADNS_NG: Format<Program> = {
@@ -68,18 +75,20 @@ export const CHINADNS_NG: Format<Program> = {
       add(`${index}`, `group-dnl ${of.join(",")}`);
       if (target !== "null") rows.add(`group-upstream ${shown(target)}`);
     }
-    const holds = (of: readonly File[], name: string) =>
-      of.some((file) => domainsOf(name).some((domain) => LISTS[file].includes(domain)));
+    const order = isChnFirst ? (["chn", "gfw"] as const) : (["gfw", "chn"] as const);
+    const holders: readonly (readonly [Tag, readonly File[]])[] = [
+      ...groups.map(({ files: of }, index): [Tag, readonly File[]] => [index, of]).reverse(),
+      ...order.map((tag): [Tag, readonly File[]] => [tag, tag === "gfw" ? gfw : chn]),
+    ];
     const tagOf = (name: string): Tag => {
-      const group = groups.findLastIndex(({ files: of }) => holds(of, name));
-      if (group >= 0) return group;
-      const order = isChnFirst ? (["chn", "gfw"] as const) : (["gfw", "chn"] as const);
-      return order.find((tag) => holds(tag === "gfw" ? gfw : chn, name)) ?? defaultTag ?? "none";
+      for (const domain of domainsOf(name)) for (const [tag, of] of holders) if (isIn(of, domain)) return tag;
+      return defaultTag ?? "none";
     };
     const run = (question: Question): Ran => {
       const { name, type, answers } = question;
       const tag = tagOf(name);
-      const passed = new Set([sets, ...[`${tag}`, "no-ipv6", "filter-qtype"].flatMap((key) => lines.get(key) ?? [])]);
+      const holding = holders.flatMap(([each, of]) => (domainsOf(name).some((domain) => isIn(of, domain)) ? `${each}` : []));
+      const passed = new Set([sets, ...[...holding, "no-ipv6", "filter-qtype"].flatMap((key) => lines.get(key) ?? [])]);
       const empty: Ran = { answers: ["!nodata"], asked: new Set(), lines: passed };
       const of = (group: Group): Ran => ({ answers: [answerOf(group, question)], asked: new Set([group]), lines: passed });
       if (type === "TXT" && isTextEmpty) return empty;
