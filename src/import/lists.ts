@@ -165,16 +165,21 @@ export class ImportLists {
   /** The longest pattern that fits, in bytes; -1 where none does. Texts count 0. */
   fit({ patterns, lists }: Names, name: Name): number {
     const found = [patternSet(patterns).match(name), ...lists.map((list) => this.read(list).domains?.match(name) ?? null)];
-    return Math.max(-1, ...found.map((match) => (match === null ? -1 : match.wireLength + (match.kind === "full" ? 1000 : 0))));
+    return Math.max(-1, ...found.map(fitOf));
   }
 
   /** Names of the lists `inner` that those of `outer` hold by a shorter name; and by an equal one, where that of `inner` counts then. */
   longerNames(inner: readonly ListFile[], outer: readonly ListFile[], winsTies: boolean): readonly string[] {
-    const names = inner.flatMap((list) => [...(this.read(list).domains?.names() ?? [])]);
-    return names.flatMap((name) => {
-      const [own, other] = [this.fit({ patterns: [], lists: inner }, name), this.fit({ patterns: [], lists: outer }, name)];
-      return other >= 0 && (other < own || (winsTies && other === own)) ? nameText(name) : [];
-    });
+    const setsOf = (lists: readonly ListFile[]) => lists.flatMap((list) => this.read(list).domains ?? []);
+    const [own, other] = [setsOf(inner), setsOf(outer)];
+    const fitIn = (sets: readonly DomainSet[], name: Name) => Math.max(-1, ...sets.map((set) => fitOf(set.match(name))));
+    return own.flatMap((set) =>
+      [...set.names()].flatMap((name) => {
+        const found = fitIn(other, name);
+        const fit = found < 0 ? -1 : fitIn(own, name);
+        return found >= 0 && (found < fit || (winsTies && found === fit)) ? nameText(name) : [];
+      }),
+    );
   }
 
   /** A name that is held without those below it; null = there is none. */
@@ -197,6 +202,11 @@ export class ImportLists {
     });
     return [...own, ...listed];
   }
+}
+
+/** A longer pattern fits better, and one for the name alone best of all. */
+function fitOf(match: ReturnType<DomainSet["match"]>): number {
+  return match === null ? -1 : match.wireLength + (match.kind === "full" ? 1000 : 0);
 }
 
 function readList({ path, category, kind }: ListFile): ReadList {

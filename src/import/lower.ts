@@ -242,7 +242,11 @@ export class Lowering {
         this.#findings.add("changed", place, `an empty answer of \`${of.group.name}\` is believed; another group was asked then`);
       if (group !== null) this.#reportFallback(of.group, group.group, { afterMs: null, place });
       else if (!isSelf(failed))
-        this.#findings.add("changed", place, `where \`${of.group.name}\` failed something else was answered; here it is SERVFAIL`);
+        this.#findings.add(
+          "changed",
+          place,
+          `where \`${of.group.name}\` failed something else was answered; here it is SERVFAIL`,
+        );
       return { kind: "upstream", group: dropped.length > 0 || !isSelf(failed) ? { ...first, fallback: group } : of };
     }
     if (isSelf(foreign)) {

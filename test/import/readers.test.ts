@@ -742,6 +742,15 @@ describe("chinadns-ng", () => {
     expect(outcome.told("changed")).toContain("china.google.example of another list lies in shorter names of `gfw`");
     const first = await chinadns("group null\ngroup-dnl ads.txt\nno-ipv6 tag:gfw\nfilter-qtype 65\nchnlist-first\n", files);
     await expectDecisions(first, { ...always, "same.example": "china", "same.example AAAA": "china" });
+    const parts = await chinadns(
+      "group own\ngroup-dnl ads.txt\ngroup null\ngroup own\ngroup-upstream 9.9.9.9\nno-ipv6 tag:own,tag:none\n",
+    );
+    await expectDecisions(parts, {
+      "ads.example": "own",
+      "ads.example AAAA": "nodata",
+      "x.example AAAA": "nodata",
+      "google.example AAAA": "trust",
+    });
     // A file of two tags is of the first.
     const twice = await chinadns("group null\ngroup-dnl ads.txt\ngroup own\ngroup-dnl ads.txt\ngroup-upstream 9.9.9.9\n");
     await expectDecisions(twice, { "ads.example": "own" });

@@ -176,29 +176,24 @@ class Reader {
   }
 
   #groups(): readonly Tagged[] {
-    const groups: Tagged[] = [];
+    const groups = new Map<string, { readonly lists: ListFile[]; readonly servers: SourceLine[] }>();
     let name = "";
-    let lists: ListFile[] = [];
-    let texts: SourceLine[] = [];
-    const end = () => {
-      const [first] = lists;
-      if (name !== "" && first !== undefined) {
-        const outcome = name === NULL ? answered("nodata", first.place) : this.#askGroup(texts, name, first.place);
-        groups.unshift({ tag: name, lists, outcome, place: first.place });
-      }
-      lists = [];
-      texts = [];
-    };
     for (const { key, value, place } of this.#lines) {
-      if (key === "group") {
-        end();
-        name = value;
-      } else if (key === "group-dnl") lists.push(...partsOf(value, place).map((part) => this.#list(part, name)));
-      else if (key === "group-upstream") texts.push(...partsOf(value, place));
+      if (key === "group") name = value;
+      const group = groups.get(name) ?? { lists: [], servers: [] };
+      groups.set(name, group);
+      if (key === "group-dnl") group.lists.push(...partsOf(value, place).map((part) => this.#list(part, name)));
+      else if (key === "group-upstream") group.servers.push(...partsOf(value, place));
       else if (key === "group-ipset") this.#findings.add("left", place, "`group-ipset`: nothing here corresponds to it");
     }
-    end();
-    return groups;
+    return [...groups]
+      .flatMap(([tag, { lists, servers }]): readonly Tagged[] => {
+        const [first] = lists;
+        if (first === undefined) return [];
+        const { place } = first;
+        return [{ tag, lists, outcome: tag === NULL ? answered("nodata", place) : this.#askGroup(servers, tag, place), place }];
+      })
+      .reverse();
   }
 
   #types(): readonly ModelRule[] {
@@ -213,12 +208,9 @@ class Reader {
       if (key !== "no-ipv6") return [];
       const tags = value.split(",").flatMap((tag) => (tag === "" ? [] : tag.trim().replace(/^tag:/, "")));
       if (tags.length === 0) return [modify(ANYTHING, { ipv6: "nodata" }, place)];
-      if (tags.some((tag) => !["gfw", "chn"].includes(tag))) {
-        this.#findings.add(
-          "changed",
-          place,
-          `\`no-ipv6 ${value}\`: by address, or of names that no list knows, AAAA is not emptied`,
-        );
+      // `tag:gfw@ip:china` and the like.
+      if (tags.some((tag) => tag.includes("ip:"))) {
+        this.#findings.add("changed", place, `\`no-ipv6 ${value}\`: by address AAAA is not emptied`);
         return [];
       }
       const names = this.#namesOf(tags, tagged, { place, kind: "changed", what: "AAAA is emptied" });
@@ -292,6 +284,11 @@ class Reader {
         this.#value("noip-as-chnip")?.place ?? at,
         "an empty answer of `china` counted; here `trust` decides",
       );
+    this.#findings.add(
+      "changed",
+      at,
+      "of other types than A and AAAA the first answer of either side counted; here HTTPS goes the way of A, and `trust` alone is asked for the rest",
+    );
     const list: ListFile = { path, category: null, kind: "addresses", tag: "chnroute", place: at, reloads: true };
     return rest(compareOf(near, far, list, at), at);
   }

@@ -4,7 +4,7 @@
  *   node test/import/lab/lab.ts FILE [--clients a,b] [--names N] [--record TSV | --reference TSV] [--show VERDICT]
  *
  * FILE is the main configuration in a folder of its own. Needs root (network namespaces), `ip`, `unshare`, `openssl`, and the program: `mosdns`, `mosdns4`
- * (version 4), `AdGuardHome`, `smartdns` or `dnsmasq`, in the folder FENLIU_LAB_PROGRAMS or on the PATH. With `--reference` the program need not be there: what it did
+ * (version 4), `AdGuardHome`, `smartdns`, `dnsmasq`, `mihomo` or `chinadns-ng` (with `ipset`), in the folder FENLIU_LAB_PROGRAMS or on the PATH. With `--reference` the program need not be there: what it did
  * was recorded before. Nothing leaves the namespaces. Read `scene.ts`, `mock.ts`, `inside.ts`.
  */
 import { execFileSync, spawn } from "node:child_process";
@@ -300,6 +300,37 @@ function commandOf(kind: string, main: string, work: string): readonly string[] 
     case "dnsmasq":
       // Not a daemon, which would look for relative files in the root.
       return [program("dnsmasq"), "-d", "-C", main, "--user=root", "--log-facility=-", `--pid-file=${join(work, "pid")}`];
+    case "mihomo": {
+      const document = parseDocument(readFileSync(main, "utf8"));
+      // Its DNS alone: the rules of connections want downloads, and other listeners the rights of the host.
+      for (const key of [
+        "tun",
+        "proxies",
+        "proxy-groups",
+        "proxy-providers",
+        "external-controller",
+        "external-ui",
+        "sniffer",
+        "ntp",
+      ])
+        document.delete(key);
+      document.set("rules", ["MATCH,DIRECT"]);
+      writeFileSync(main, document.toString());
+      return [program("mihomo"), "-d", dirname(main), "-f", main];
+    }
+    case "chinadns-ng": {
+      // It asks sets of the kernel for addresses: one for all, of the addresses that the mocks of domestic servers answer with.
+      const text = readFileSync(main, "utf8").replace(/^-{0,2}(ipset-name[46]|add-tag\w+-ip|group-ipset)\b.*$/gm, "");
+      writeFileSync(main, `${text}\nipset-name4 home4\nipset-name6 home6\n`);
+      const sets = [
+        "create home4 hash:net",
+        "add home4 61.135.0.0/16",
+        "create home6 hash:net family inet6",
+        "add home6 2400:3200::/32",
+      ];
+      const start = `${sets.map((set) => `ipset ${set}`).join(" && ")} && exec ${program("chinadns-ng")} -C ${main}`;
+      return ["sh", "-c", start];
+    }
     default:
       throw new Error(`no program is known for ${kind}`);
   }

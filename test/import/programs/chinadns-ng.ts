@@ -23,7 +23,7 @@ interface Program {
   readonly isChnFirst: boolean;
   readonly groups: readonly { readonly files: readonly File[]; readonly target: Group | "null" }[];
   readonly defaultTag: "chn" | "gfw" | "none" | null;
-  readonly noIpv6: "" | "tag:gfw" | "tag:chn" | null;
+  readonly noIpv6: "" | "tag:gfw" | "tag:chn" | "tag:none" | "tag:g0" | null;
   readonly isTextEmpty: boolean;
 }
 
@@ -41,7 +41,7 @@ const program: fc.Arbitrary<Program> = fc.record({
     { maxLength: 2 },
   ),
   defaultTag: fc.constantFrom("chn", "gfw", "none", null, null),
-  noIpv6: fc.constantFrom("", "tag:gfw", "tag:chn", null, null),
+  noIpv6: fc.constantFrom("", "tag:gfw", "tag:chn", "tag:none", "tag:g0", null, null),
   isTextEmpty: fc.boolean(),
 });
 
@@ -67,7 +67,9 @@ export const CHINADNS_NG: Format<Program> = {
     if (chn.length > 0) add("chn", `chnlist-file ${chn.join(",")}`);
     if (isChnFirst) rows.add("chnlist-first");
     if (defaultTag !== null) rows.add(`default-tag ${defaultTag}`);
-    if (noIpv6 !== null) add("no-ipv6", `no-ipv6 ${noIpv6}`);
+    // A group has to be there before.
+    const isOfGroup = noIpv6 === "tag:g0";
+    if (noIpv6 !== null && !isOfGroup) add("no-ipv6", `no-ipv6 ${noIpv6}`);
     if (isTextEmpty) add("filter-qtype", "filter-qtype 16");
     const sets = add("ipset", "ipset-name4 chnroute").get("ipset") ?? 0;
     for (const [index, { files: of, target }] of groups.entries()) {
@@ -75,6 +77,7 @@ export const CHINADNS_NG: Format<Program> = {
       add(`${index}`, `group-dnl ${of.join(",")}`);
       if (target !== "null") rows.add(`group-upstream ${shown(target)}`);
     }
+    if (isOfGroup && groups[0] !== undefined && groups[0].target !== "null") add("no-ipv6", `no-ipv6 ${noIpv6}`);
     const order = isChnFirst ? (["chn", "gfw"] as const) : (["gfw", "chn"] as const);
     const holders: readonly (readonly [Tag, readonly File[]])[] = [
       ...groups.map(({ files: of }, index): [Tag, readonly File[]] => [index, of]).reverse(),
@@ -94,7 +97,7 @@ export const CHINADNS_NG: Format<Program> = {
       if (type === "TXT" && isTextEmpty) return empty;
       if (typeof tag === "number") {
         const target = groups[tag]?.target ?? "null";
-        const isEmpty = target === "null" || (type === "AAAA" && noIpv6 === "");
+        const isEmpty = target === "null" || (type === "AAAA" && (noIpv6 === "" || noIpv6 === `tag:g${tag}`));
         return isEmpty ? empty : of(target);
       }
       if (type === "AAAA" && (noIpv6 === "" || noIpv6 === `tag:${tag}`)) return empty;
