@@ -114,6 +114,7 @@ async function started(program: ChildProcess): Promise<void> {
     if (rcode !== "TIMEOUT") return;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
+  program.kill("SIGKILL");
   console.error(`${job.run[0]} does not answer:\n${readFileSync(`${job.replies}.output`, "utf8").slice(-2000)}`);
   process.exit(3);
 }

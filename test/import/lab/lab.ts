@@ -97,7 +97,8 @@ async function compareIn(
   const shared = { scene, tls, at, asks: asked.map(({ name, type, client }) => ({ name, type, client })) };
   const environment = { SSL_CERT_FILE: join(work, "cert.pem"), NODE_EXTRA_CA_CERTS: join(work, "cert.pem") };
   const program =
-    reference ?? (await seenBy(work, { ...shared, folder: source, run: commandOf(imported.kind, main, work), env: environment }));
+    reference ??
+    (await seenBy(work, { ...shared, folder: source, run: commandOf(imported.kind, { main, work, at }), env: environment }));
   const fenliu = [join(projectRoot, "node_modules/.bin/node"), join(projectRoot, "src/main.ts"), "serve", "-c", config];
   const now = await seenBy(work, { ...shared, folder: work, run: fenliu, env: environment });
   const keyOf = ({ name, type, client }: Ask) => `${name} ${type} ${client}`;
@@ -232,7 +233,7 @@ function configOf({ yaml, files }: Imported, work: string): string {
 
 function listensAt(yaml: string): Job["at"] {
   const { listen }: { readonly listen?: { readonly dns?: readonly string[] } } = parseDocument(yaml).toJS();
-  const written = listen?.dns?.[0] ?? "127.0.0.1:53";
+  const written = listen?.dns?.[0] ?? "127.0.0.1:5053";
   const [, host = "", port = "53"] = /^(.*):(\d+)$/.exec(written) ?? [];
   const address = host.replace(/[[\]]/g, "");
   // A client asks an address of the house; on loopback a client of the house would not be answered.
@@ -274,7 +275,10 @@ function makeCertificate(work: string, scene: Scene): Job["tls"] {
 }
 
 /** How the program of a kind is started, with what would disturb switched off in its copy. */
-function commandOf(kind: string, main: string, work: string): readonly string[] {
+function commandOf(
+  kind: string,
+  { main, work, at }: { readonly main: string; readonly work: string; readonly at: Job["at"] },
+): readonly string[] {
   const folder = process.env["FENLIU_LAB_PROGRAMS"] ?? "";
   const program = (name: string) => (existsSync(join(folder, name)) ? join(folder, name) : name);
   const append = (text: string) => writeFileSync(main, `${readFileSync(main, "utf8")}\n${text}\n`);
@@ -315,6 +319,8 @@ function commandOf(kind: string, main: string, work: string): readonly string[] 
       ])
         document.delete(key);
       document.set("rules", ["MATCH,DIRECT"]);
+      // Fenliu leaves it its port, and is asked at its own.
+      document.setIn(["dns", "listen"], `${at.address}:${at.port}`);
       writeFileSync(main, document.toString());
       return [program("mihomo"), "-d", dirname(main), "-f", main];
     }

@@ -208,6 +208,16 @@ describe("parts", () => {
     expect(allRecords(database)).toHaveLength(15);
   });
 
+  test("late records of the day before, in turn with those of a day, take two partitions and not one each", () => {
+    const midnight = (Math.floor(SOME_WALL_MS / DAY_MS) + 1) * DAY_MS;
+    const mixed = records(100, midnight).flatMap((after, index) => [after, ...records(1, midnight - 1000 + index)]);
+    const store = openStore();
+    store.insert(rowsOf(mixed));
+    const database = openDatabase();
+    expect(allRecords(database)).toEqual(mixed.toSorted((a, b) => a.id - b.id));
+    expect(allParts(database)).toHaveLength(2);
+  });
+
   test("limits hold for the smallest and largest configured values", () => {
     expect(partLimits({ keepMs: 3_600_000, maxRows: 1000 })).toEqual({ rows: 500, spanMs: 900_000 });
     expect(partLimits({ keepMs: WEEK_MS, maxRows: 500_000 })).toEqual({ rows: 50_000, spanMs: DAY_MS });
