@@ -756,6 +756,21 @@ describe("chinadns-ng", () => {
     await expectDecisions(twice, { "ads.example": "own" });
   });
 
+  test("names with addresses of their own are hosts, empty for the family that they have none of", async () => {
+    const outcome = await chinadns("dns-rr-ip nas.baidu.example,nas.google.example=10.0.0.9\nhosts own.txt\nhosts\n", {
+      ...FILES,
+      "own.txt": "10.0.0.8 tv.baidu.example # the one upstairs\nfd00::8 tv.baidu.example\n",
+    });
+    await expectDecisions(outcome, {
+      "nas.baidu.example": "addresses",
+      "nas.google.example": "addresses",
+      "nas.google.example AAAA": "nodata",
+      "nas.google.example TXT": "trust",
+      "tv.baidu.example AAAA": "addresses",
+    });
+    expect(outcome.told("changed")).toMatch(/^7: names of \/etc\/hosts on its machine were answered too/m);
+  });
+
   test("names that lie in those of the group `null` are told where they are too many to be written out", async () => {
     const many = Array.from({ length: 201 }, (_, index) => `a${index}.ads.example\n`).join("");
     const outcome = await chinadns("group null\ngroup-dnl ads.txt\n", { ...FILES, "chn.txt": many });
@@ -934,6 +949,13 @@ describe("mihomo", () => {
   test("the subnet of some servers of a group is told", async () => {
     const outcome = await mihomo("  nameserver: ['tls://8.8.4.4', 'https://1.0.0.1/dns-query#ecs=1.2.3.0/24']\n");
     expect(outcome.told("changed")).toContain("`ecs=1.2.3.0/24` of some servers is sent to all servers of `nameserver`");
+  });
+
+  test("that mihomo gives IPv4 addresses as AAAA is told", async () => {
+    const outcome = await mihomo(NAMESERVER, "hosts: { nas.example: 10.0.0.9, both.example: [10.0.0.8, 'fd00::8'] }\n");
+    expect(outcome.told("changed")).toContain("AAAA of a name with IPv4 alone, such as `nas.example`, is empty");
+    const both = await mihomo(NAMESERVER, "hosts: { both.example: [10.0.0.8, 'fd00::8'] }\n");
+    expect(both.told("changed")).not.toContain("with IPv4 alone");
   });
 
   test("hosts, rcodes, and the names of the proxies themselves (28)", async () => {

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { typeNumber } from "../../dns/types.ts";
-import { readHostLines } from "../hosts.ts";
-import { ImportLists, isAddress } from "../lists.ts";
+import { hostWith, NO_HOSTS_FILE, readHostLines } from "../hosts.ts";
+import { hostName, ImportLists, isAddress } from "../lists.ts";
 import {
   ANYTHING,
   answered,
@@ -293,10 +293,22 @@ class Reader {
     return rest(compareOf(near, far, list, at), at);
   }
 
+  /** Names that are answered here: with an address of one family alone, AAAA or A is empty. */
   #hosts(): readonly Host[] {
-    return this.#lines.flatMap(({ key, value, place }): readonly Host[] => {
-      if (key !== "hosts" || value === "") return [];
-      return readHostLines(pathBeside(this.#file, value), place, isAddress);
+    const hosts = this.#lines.flatMap(({ key, value, place }): readonly Host[] => {
+      if (key === "dns-rr-ip") {
+        const [names = "", addresses = ""] = value.split("=");
+        const given = addresses.split(",").filter(isAddress);
+        return names
+          .split(",")
+          .flatMap((name) => hostName(name) ?? [])
+          .map((name) => hostWith(name, given, place));
+      }
+      if (key !== "hosts") return [];
+      if (value !== "") return readHostLines(pathBeside(this.#file, value), place, isAddress);
+      this.#findings.add("changed", place, NO_HOSTS_FILE);
+      return [];
     });
+    return hosts.map((host) => ({ ...host, closesFamily: true }));
   }
 }

@@ -360,7 +360,7 @@ class Reader {
 
   #hosts(): readonly Host[] {
     if (textAt(this.#dns, "use-hosts") === "false") return [];
-    return mapEntries(childOf(this.#tree, "hosts")).flatMap(({ key, value, place }): readonly Host[] => {
+    const hosts = mapEntries(childOf(this.#tree, "hosts")).flatMap(({ key, value, place }): readonly Host[] => {
       const [, mark = "", bare = ""] = /^(\+\.|\*\.|\.)?(.*)$/.exec(key.toLowerCase()) ?? [];
       const name = hostName(bare);
       const values = itemsOf(value).map(textOf);
@@ -377,5 +377,13 @@ class Reader {
       const pattern = mark === "" ? `full:${name}` : mark === "+." ? name : `*.${name}`;
       return hostsOf(pattern, { addresses, cname, others: cname === null ? "forward" : "nodata", closesFamily: true, place });
     });
+    const mapped = hosts.find(({ addresses }) => addresses.length > 0 && !addresses.some((address) => address.includes(":")));
+    if (mapped !== undefined)
+      this.#findings.add(
+        "changed",
+        mapped.place,
+        `AAAA of a name with IPv4 alone, such as \`${mapped.name}\`, is empty; mihomo gives the address as \`::ffff:…\` where \`ipv6\` is on`,
+      );
+    return hosts;
   }
 }

@@ -15,6 +15,7 @@ const LISTS: Readonly<Record<File, readonly string[]>> = {
   "c.txt": ["example.com", "three.net"],
   "d.txt": ["one.net", "b.a.example.com"],
 };
+const FOUR = "10.1.2.3";
 const NAMES = ["example.com", "x.a.example.com", "b.a.example.com", "one.net", "y.two.net", "three.net", "w.org"];
 
 interface Program {
@@ -25,6 +26,8 @@ interface Program {
   readonly defaultTag: "chn" | "gfw" | "none" | null;
   readonly noIpv6: "" | "tag:gfw" | "tag:chn" | "tag:none" | "tag:g0" | null;
   readonly isTextEmpty: boolean;
+  /** A name with an address of its own. */
+  readonly host: string | null;
 }
 
 const files = fc.subarray([...FILES], { maxLength: 2 });
@@ -43,6 +46,7 @@ const program: fc.Arbitrary<Program> = fc.record({
   defaultTag: fc.constantFrom("chn", "gfw", "none", null, null),
   noIpv6: fc.constantFrom("", "tag:gfw", "tag:chn", "tag:none", "tag:g0", null, null),
   isTextEmpty: fc.boolean(),
+  host: fc.option(fc.constantFrom(...NAMES)),
 });
 
 function isIn(of: readonly File[], domain: string): boolean {
@@ -56,7 +60,7 @@ export const CHINADNS_NG: Format<Program> = {
   program,
   question: questionOf(NAMES, ["A", "AAAA", "TXT"], ["home", "foreign", "empty"]),
   make: (written, { servers, listen }) => {
-    const { gfw, chn, isChnFirst, groups, defaultTag, noIpv6, isTextEmpty } = written;
+    const { gfw, chn, isChnFirst, groups, defaultTag, noIpv6, isTextEmpty, host } = written;
     const rows = new Rows();
     const shown = (group: Group) => `${servers[group].address}#${servers[group].port}`;
     rows.add(`bind-addr ${listen.address}\nbind-port ${listen.port}`);
@@ -71,6 +75,7 @@ export const CHINADNS_NG: Format<Program> = {
     const isOfGroup = noIpv6 === "tag:g0";
     if (noIpv6 !== null && !isOfGroup) add("no-ipv6", `no-ipv6 ${noIpv6}`);
     if (isTextEmpty) add("filter-qtype", "filter-qtype 16");
+    if (host !== null) add("host", `dns-rr-ip ${host},other.example=${FOUR}`);
     const sets = add("ipset", "ipset-name4 chnroute").get("ipset") ?? 0;
     for (const [index, { files: of, target }] of groups.entries()) {
       rows.add(`group ${target === "null" ? "null" : `g${index}`}`);
@@ -91,16 +96,17 @@ export const CHINADNS_NG: Format<Program> = {
       const { name, type, answers } = question;
       const tag = tagOf(name);
       const holding = holders.flatMap(([each, of]) => (domainsOf(name).some((domain) => isIn(of, domain)) ? `${each}` : []));
-      const passed = new Set([sets, ...[...holding, "no-ipv6", "filter-qtype"].flatMap((key) => lines.get(key) ?? [])]);
+      const passed = new Set([sets, ...[...holding, "no-ipv6", "filter-qtype", "host"].flatMap((key) => lines.get(key) ?? [])]);
       const empty: Ran = { answers: ["!nodata"], asked: new Set(), lines: passed };
       const of = (group: Group): Ran => ({ answers: [answerOf(group, question)], asked: new Set([group]), lines: passed });
       if (type === "TXT" && isTextEmpty) return empty;
+      const isNoIpv6 = noIpv6 === "" || noIpv6 === `tag:${typeof tag === "number" ? `g${tag}` : tag}`;
+      if (type === "AAAA" && isNoIpv6) return empty;
+      if (name === host && type !== "TXT") return type === "A" ? { ...empty, answers: [`=${FOUR}`] } : empty;
       if (typeof tag === "number") {
         const target = groups[tag]?.target ?? "null";
-        const isEmpty = target === "null" || (type === "AAAA" && (noIpv6 === "" || noIpv6 === `tag:g${tag}`));
-        return isEmpty ? empty : of(target);
+        return target === "null" ? empty : of(target);
       }
-      if (type === "AAAA" && (noIpv6 === "" || noIpv6 === `tag:${tag}`)) return empty;
       if (tag !== "none") return of(tag === "chn" ? "near" : "far");
       // Of other types the first reply counts.
       const either: Group[] = type === "TXT" ? ["near", "far"] : answers.near === "home" ? ["near"] : ["far"];
