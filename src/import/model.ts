@@ -303,8 +303,8 @@ export function routes(choices: Choices, rest: Outcome, label = "", condition: R
   return [...longest(choices, label === "" ? "split" : `${label}-split`, condition), last];
 }
 
-/** The near answer where its addresses are in the list, else the far one. */
-export function compareOf(near: Ask, far: Outcome, list: ListFile, place: Place): Outcome {
-  const test = { kind: "addresses", networks: { networks: [], lists: [list] } } as const;
+/** The near answer where its addresses are in one of the lists, else the far one. */
+export function compareOf(near: Ask, far: Outcome, lists: readonly ListFile[], place: Place): Outcome {
+  const test = { kind: "addresses", networks: { networks: [], lists } } as const;
   return { kind: "judge", of: near, test, yes: near, no: far, place };
 }

@@ -53,8 +53,16 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import { isMainThread } from "node:worker_threads";
 const now = Date.now.bind(Date);
 let shiftMs = 0;
-setInterval(() => { try { shiftMs = Number(readFileSync(process.env.CLOCK_SHIFT, "utf8")); } catch {} }, 50).unref();
-Date.now = () => now() + shiftMs;
+let readAt = Number.NEGATIVE_INFINITY;
+// Not by a timer: a thread that does not leave a call would have another clock than the rest.
+Date.now = () => {
+  const real = now();
+  if (real - readAt >= 50) {
+    readAt = real;
+    try { shiftMs = Number(readFileSync(process.env.CLOCK_SHIFT, "utf8")); } catch {}
+  }
+  return real + shiftMs;
+};
 // Each thread runs this, and wakes a thousand times a second for it.
 if (isMainThread && process.env.LAG !== undefined) {
   const lag = monitorEventLoopDelay({ resolution: 1 });

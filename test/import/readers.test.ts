@@ -756,6 +756,22 @@ describe("chinadns-ng", () => {
     await expectDecisions(twice, { "ads.example": "own" });
   });
 
+  test("what may stand several times counts as often, and both sets of the country's addresses are read", async () => {
+    const outcome = await runImport("chinadns-ng.conf", {
+      "chinadns-ng.conf": "bind-addr 127.0.0.1\nbind-addr 192.168.1.2\nbind-port 53@udp\nbind-port 5353\ntrust-dns 8.8.8.8\n",
+      "chnroute.txt": CHINA_ADDRESSES,
+      "chnroute6.txt": "2400:3200::/32\n",
+    });
+    expect(outcome.config?.listen.dns.map(({ address, port }) => `${address}:${port}`)).toEqual([
+      "127.0.0.1:53",
+      "127.0.0.1:5353",
+      "192.168.1.2:53",
+      "192.168.1.2:5353",
+    ]);
+    expect(outcome.config?.lists.flatMap(({ sources }) => sources)).toHaveLength(2);
+    expect(outcome.text).toContain("114.114.114.114");
+  });
+
   test("names with addresses of their own are hosts, empty for the family that they have none of", async () => {
     const outcome = await chinadns("dns-rr-ip nas.baidu.example,nas.google.example=10.0.0.9\nhosts own.txt\nhosts\n", {
       ...FILES,

@@ -91,7 +91,7 @@ class Reader {
 
   read(): Meaning {
     const place = { file: this.#file, line: 1 };
-    const near = this.#side("china-dns", "china", "223.5.5.5", place);
+    const near = this.#side("china-dns", "china", "114.114.114.114", place);
     const far = this.#side("trust-dns", "trust", "8.8.8.8", place);
     const tagged = this.#tagged(near, far, place);
     for (const { key, place: at } of this.#lines)
@@ -101,8 +101,8 @@ class Reader {
       )
         this.#findings.add("left", at, `\`${key}\`: nothing here corresponds to it`);
     // `65353@udp` listens over UDP alone.
-    const port = (this.#value("bind-port")?.value ?? "65353").replace(/@.*$/, "");
-    const address = this.#value("bind-addr")?.value ?? "127.0.0.1";
+    const ports = this.#all("bind-port", "65353").map((port) => port.replace(/@.*$/, ""));
+    const addresses = this.#all("bind-addr", "127.0.0.1");
     return {
       origin: "chinadns-ng",
       file: this.#file,
@@ -122,7 +122,7 @@ class Reader {
       bogus: NO_NETWORKS,
       settings: {
         listen: {
-          dns: address.split(",").map((each) => hostPort(each, port)),
+          dns: addresses.flatMap((address) => ports.map((port) => hostPort(address, port))),
           http: [],
         },
       },
@@ -135,6 +135,11 @@ class Reader {
 
   #value(key: string): Line | undefined {
     return this.#lines.findLast((line) => line.key === key);
+  }
+
+  #all(key: string, standard: string): readonly string[] {
+    const written = this.#lines.filter((line) => line.key === key).map(({ value }) => value);
+    return written.length === 0 ? [standard] : [...new Set(written)];
   }
 
   /** The servers of a side, as all its lines name them. */
@@ -266,18 +271,7 @@ class Reader {
     if (tag !== undefined && tag.value !== "none")
       throw new ImportError(tag.place, `the tag \`${tag.value}\` of names that no list knows is not followed`);
     if (near.kind !== "ask" || far.kind !== "ask") return rest(near.kind === "ask" ? far : near, place);
-    const written = this.#value("ipset-name4");
-    const shown = (written?.value ?? "chnroute").replace(/[,\s].*$/, "");
-    // The program asks the kernel's set. The scripts that come with the program fill it from a file of the name of the set.
-    const paths = ["txt", "ipset", "nftset"].map((ending) => pathBeside(this.#file, `${shown.replace(/^.*@/, "")}.${ending}`));
-    const found = paths.find((each) => existsSync(each));
-    const path = found ?? pathBeside(this.#file, "chnroute.txt");
-    const at = written?.place ?? place;
-    this.#findings.add(
-      "changed",
-      at,
-      `the set \`${shown}\` is one of the kernel: its addresses are read from ${path}${found === undefined ? "; put the file there that fills it" : ""}`,
-    );
+    const at = this.#value("ipset-name4")?.place ?? place;
     if (this.#has("noip-as-chnip"))
       this.#findings.add(
         "changed",
@@ -289,8 +283,31 @@ class Reader {
       at,
       "of other types than A and AAAA the first answer of either side counted; here HTTPS goes the way of A, and `trust` alone is asked for the rest",
     );
-    const list: ListFile = { path, category: null, kind: "addresses", tag: "chnroute", place: at, reloads: true };
-    return rest(compareOf(near, far, list, at), at);
+    return rest(compareOf(near, far, this.#home(at), at), at);
+  }
+
+  /**
+   * The addresses of the country. The program asks sets of the kernel; the scripts that come with the program fill them from files of the names of the sets.
+   * A file of IPv4 is demanded.
+   */
+  #home(place: Place): readonly ListFile[] {
+    return (["4", "6"] as const).flatMap((family): readonly ListFile[] => {
+      const written = this.#value(`ipset-name${family}`);
+      const standard = family === "4" ? "chnroute" : "chnroute6";
+      const shown = (written?.value ?? standard).replace(/[,\s].*$/, "");
+      const paths = ["txt", "ipset", "nftset"].map((ending) => pathBeside(this.#file, `${shown.replace(/^.*@/, "")}.${ending}`));
+      const found = paths.find((each) => existsSync(each));
+      if (found === undefined && family === "6" && written === undefined) return [];
+      const path = found ?? pathBeside(this.#file, `${standard}.txt`);
+      const at = written?.place ?? place;
+      this.#findings.add(
+        "changed",
+        at,
+        `the set \`${shown}\` is one of the kernel: its addresses are read from ${path}${found === undefined ? "; put the file there that fills it" : ""}`,
+      );
+      if (found === undefined && family === "6") return [];
+      return [{ path, category: null, kind: "addresses", tag: standard, place: at, reloads: true }];
+    });
   }
 
   /** Names that are answered here: with an address of one family alone, AAAA or A is empty. */

@@ -347,7 +347,7 @@ class Reader {
       place,
       "types other than A and AAAA follow what the addresses have shown, else `fallback`; mihomo asked `nameserver` for them",
     );
-    return [...always, rest(compareOf(near, far, list, place), place)];
+    return [...always, rest(compareOf(near, far, [list], place), place)];
   }
 
   /** Without the addresses of the country: `fallback` is asked where there is no address, and where one is forged. */

@@ -38,12 +38,23 @@ interface Fallback {
   readonly categories: readonly string[];
 }
 
+type Fake =
+  | { readonly mode: "blacklist" | "whitelist"; readonly filter: readonly string[] }
+  /** The first rule that matches decides; without one the address is fake. */
+  | { readonly mode: "rule"; readonly filter: readonly FakeRule[] };
+
+interface FakeRule {
+  readonly type: "DOMAIN" | "DOMAIN-SUFFIX" | "DOMAIN-KEYWORD" | "GEOSITE" | "MATCH";
+  readonly payload: string;
+  readonly isFake: boolean;
+}
+
 interface Program {
   readonly standard: Group;
   readonly policies: readonly Policy[];
   readonly fallback: Fallback | null;
   /** The filter of names with fake addresses; null = none are made. */
-  readonly fake: { readonly mode: "blacklist" | "whitelist"; readonly filter: readonly string[] } | null;
+  readonly fake: Fake | null;
   readonly host: string | null;
   readonly isIpv6: boolean;
 }
@@ -76,6 +87,26 @@ const fallbackOf: fc.Arbitrary<Fallback> = fc.record({
   categories: fc.subarray(Object.keys(CATEGORIES), { maxLength: 1 }),
 });
 
+const fakeRuleOf: fc.Arbitrary<FakeRule> = fc.record({
+  type: fc.constantFrom<FakeRule["type"]>("DOMAIN", "DOMAIN-SUFFIX", "DOMAIN-KEYWORD", "GEOSITE", "MATCH"),
+  payload: fc.constantFrom(...DOMAINS),
+  isFake: fc.boolean(),
+});
+
+/** mihomo does not find `a.x` by `*.x` where the set has `b.a.x` too: it does not come back from the literal label. That is no man's wish. */
+function hasNoKeyBelowStar(keys: readonly string[]): boolean {
+  const stars = keys.filter((key) => key.startsWith("*."));
+  return !stars.some((star) => keys.some((key) => key !== star && key.endsWith(star.slice(1)) && key !== `+${star.slice(1)}`));
+}
+
+const fakeOf: fc.Arbitrary<Fake> = fc.oneof(
+  fc.record({
+    mode: fc.constantFrom("blacklist" as const, "whitelist" as const),
+    filter: fc.subarray([...KEYS, "geosite:cn"], { maxLength: 3 }).filter(hasNoKeyBelowStar),
+  }),
+  fc.record({ mode: fc.constant("rule" as const), filter: fc.array(fakeRuleOf, { minLength: 1, maxLength: 4 }) }),
+);
+
 const program: fc.Arbitrary<Program> = fc.record({
   standard: fc.constantFrom<Group>("near", "far"),
   policies: fc.uniqueArray(policyOf, {
@@ -84,13 +115,7 @@ const program: fc.Arbitrary<Program> = fc.record({
     selector: ({ mark, domain }) => `${mark === "*." || mark === "geosite:" ? mark : ""}${domain}`,
   }),
   fallback: fc.option(fallbackOf),
-  fake: fc.option(
-    fc.record({
-      mode: fc.constantFrom("blacklist", "whitelist"),
-      filter: fc.subarray([...KEYS, "geosite:cn"], { maxLength: 3 }),
-    }),
-    { freq: 3 },
-  ),
+  fake: fc.option(fakeOf, { freq: 3 }),
   host: fc.option(fc.constantFrom(...DOMAINS)),
   isIpv6: fc.boolean(),
 });
@@ -107,7 +132,7 @@ export const MIHOMO: Format<Program> = {
     rows.add(`ipv6: true\ngeodata-mode: true\ndns:\n  enable: true\n  listen: ${listen.address}:${listen.port}`);
     const ipv6 = rows.add(`  ipv6: ${isIpv6}`);
     rows.add(`  enhanced-mode: ${fake === null ? "redir-host" : "fake-ip"}`);
-    if (fake !== null) rows.add(`  fake-ip-filter-mode: ${fake.mode}\n  fake-ip-filter: ${list(fake.filter)}`);
+    if (fake !== null) rows.add(`  fake-ip-filter-mode: ${fake.mode}\n  fake-ip-filter: ${list(filterOf(fake))}`);
     rows.add(`  nameserver: [${shown(standard)}]`);
     const judged = fallback === null ? 0 : rows.add(`  fallback: [${shown(fallback.target)}]`);
     if (fallback !== null) rows.add(`  fallback-filter: ${filterText(fallback)}`);
@@ -132,8 +157,7 @@ export const MIHOMO: Format<Program> = {
         if (host === name && type === "A") return answered(`=${FOUR}`);
         // An IPv4 address is given to both families.
         if (host === name && type === "AAAA") return answered("!nodata");
-        if (fake !== null && fake.filter.some((key) => matches(key, name)) === (fake.mode === "whitelist"))
-          return answered("!fake");
+        if (fake !== null && isFaked(fake, name)) return answered("!fake");
         const policy = policyFor(numbered, name);
         if (policy !== null) return { ...askOne(policy, question), lines };
         if (fallback === null) return { ...askOne(standard, question), lines };
@@ -142,6 +166,37 @@ export const MIHOMO: Format<Program> = {
     };
   },
 };
+
+function filterOf(fake: Fake): readonly string[] {
+  if (fake.mode !== "rule") return fake.filter;
+  return fake.filter.map(({ type, isFake, ...rule }) =>
+    [type, ...(type === "MATCH" ? [] : [payloadOf(type, rule.payload)]), isFake ? "fake-ip" : "real-ip"].join(),
+  );
+}
+
+function payloadOf(type: FakeRule["type"], payload: string): string {
+  return type === "GEOSITE" ? "cn" : type === "DOMAIN-KEYWORD" ? (payload.split(".")[0] ?? "") : payload;
+}
+
+function isFaked(fake: Fake, name: string): boolean {
+  if (fake.mode !== "rule") return fake.filter.some((key) => matches(key, name)) === (fake.mode === "whitelist");
+  return fake.filter.find(({ type, payload }) => matchesRule(type, payloadOf(type, payload), name))?.isFake ?? true;
+}
+
+function matchesRule(type: FakeRule["type"], payload: string, name: string): boolean {
+  switch (type) {
+    case "DOMAIN":
+      return name === payload;
+    case "DOMAIN-SUFFIX":
+      return domainsOf(name).includes(payload);
+    case "DOMAIN-KEYWORD":
+      return name.includes(payload);
+    case "GEOSITE":
+      return matches(`geosite:${payload}`, name);
+    case "MATCH":
+      return true;
+  }
+}
 
 function filterText({ isByCountry, isBannedForeign, domains, categories }: Fallback): string {
   return JSON.stringify({
@@ -165,8 +220,9 @@ function askTwo(standard: Group, { target, isByCountry, isBannedForeign, domains
   const kind = answers[standard];
   const isForeign = (isByCountry !== false && kind !== "home") || (isBannedForeign && kind === "banned");
   const hasAddresses = kind === "home" || kind === "foreign" || kind === "banned";
-  if (hasAddresses && !isForeign) return askOne(standard, question);
-  return { answers: [answerOf(target, question)], asked: new Set(GROUPS.filter((each) => each === standard || each === target)) };
+  // Newer versions ask both at once, unless `fallback-lazy-query` is on.
+  const asked = new Set(GROUPS.filter((each) => each === standard || each === target));
+  return { answers: [answerOf(hasAddresses && !isForeign ? standard : target, question)], asked };
 }
 
 /** Sets in their order; of keys that follow each other the best. */
