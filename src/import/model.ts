@@ -297,10 +297,21 @@ export function longest(choices: Choices, label: string, condition: RuleConditio
   return first === undefined ? [] : [{ kind: "longest", label, condition, choices, place: first.place }];
 }
 
-/** The longest pattern decides, and `rest` for all other names. @param label what the source calls it; empty = the rules of all clients. */
+/**
+ * The longest pattern decides, and for all other names that of the pattern `.`, or `rest`.
+ * @param label what the source calls it; empty = the rules of all clients.
+ */
 export function routes(choices: Choices, rest: Outcome, label = "", condition: RuleCondition = ANYTHING): readonly ModelRule[] {
-  const last = decide(condition, rest, rest.place, label || "others");
-  return [...longest(choices, label === "" ? "split" : `${label}-split`, condition), last];
+  const { outcome, place } = choices.find(({ names }) => names.patterns.includes(".")) ?? { outcome: rest, place: rest.place };
+  const named = choices.map(({ names, ...choice }) => ({
+    ...choice,
+    names: { ...names, patterns: names.patterns.filter((pattern) => pattern !== ".") },
+  }));
+  const kept = named.filter(({ names }) => names.patterns.length + names.lists.length > 0);
+  return [
+    ...longest(kept, label === "" ? "split" : `${label}-split`, condition),
+    decide(condition, outcome, place, label || "others"),
+  ];
 }
 
 /** The near answer where its addresses are in one of the lists, else the far one. */

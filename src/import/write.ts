@@ -1,5 +1,5 @@
 import { Document, isMap, isScalar, isSeq } from "yaml";
-import { nameFromText } from "../dns/name.ts";
+import { type Name, nameFromText } from "../dns/name.ts";
 import { TYPE, typeName } from "../dns/types.ts";
 import { shownUrl } from "../lib/text.ts";
 import { writtenRecord } from "./hosts.ts";
@@ -61,6 +61,8 @@ interface WrittenRule {
 interface Decided {
   readonly condition: RuleCondition;
   readonly expect: Readonly<Record<string, string>> | null;
+  /** Of one of the choices of `longest` the others, whose better fit decides. */
+  readonly rivals?: { readonly before: readonly Names[]; readonly after: readonly Names[] };
 }
 
 class Writer {
@@ -408,31 +410,15 @@ class Writer {
       { longest: Object.fromEntries(pairs.flat()) },
     );
     const expectOf = (asked: string) => (name === null ? null : { rule: name, upstream: asked });
-    for (const { names, lowered } of this.#byFit(asks))
-      this.#decided.push({ condition: { ...rule.condition, names }, expect: expectOf(this.#expectedGroup(lowered.action)) });
-  }
-
-  /** Of each choice the names that it decides, one by one: enough for what is expected. */
-  #byFit(
-    choices: readonly { readonly names: Names; readonly lowered: Lowered }[],
-  ): readonly { readonly names: Names; readonly lowered: Lowered }[] {
-    return choices.flatMap(({ names, lowered }, index) => {
-      const own = this.#source
-        .examples(names)
-        .map(askedName)
-        .filter((text) => {
-          const name = nameFromText(text);
-          if (name === null) return false;
-          const fit = this.#source.fit(names, name);
-          if (fit < 0) return false;
-          // Of equals the first counts.
-          return choices.every((other, at) => {
-            const others = this.#source.fit(other.names, name);
-            return at === index || others < fit || (others === fit && at > index);
-          });
-        });
-      return own.length === 0 ? [] : [{ names: namesOf(own.map((text) => `full:${text}`)), lowered }];
-    });
+    for (const [index, { names, lowered }] of asks.entries())
+      this.#decided.push({
+        condition: { ...rule.condition, names },
+        expect: expectOf(this.#expectedGroup(lowered.action)),
+        rivals: {
+          before: asks.slice(0, index).map((each) => each.names),
+          after: asks.slice(index + 1).map((each) => each.names),
+        },
+      });
   }
 
   #group(asked: AskedGroup): string {
@@ -600,16 +586,25 @@ class Writer {
     const name = nameFromText(text);
     if (name === null || this.#isHost(text)) return null;
     const decided = this.#decided.find(
-      ({ condition }) =>
+      ({ condition, rivals }) =>
         // One that holds for all clients but some holds for that of an expectation.
         condition.clients?.every((client) => client.startsWith("!")) !== false &&
         (condition.types === null || condition.types.includes(TYPE.A)) &&
         (condition.names === null || this.#source.holds(condition.names, name)) &&
-        !this.#source.holds(condition.except, name),
+        !this.#source.holds(condition.except, name) &&
+        (rivals === undefined || condition.names === null || this.#isBest(condition.names, rivals, name)),
     );
     // Rules before it may hold the name too, and a special zone is opened by patterns in it alone.
     if (SPECIAL.test(text) && decided?.condition.names?.patterns.includes(text) !== true) return null;
     return decided?.expect ?? null;
+  }
+
+  /** Whether no other choice fits the name better. Of equals the first counts. */
+  #isBest(names: Names, { before, after }: NonNullable<Decided["rivals"]>, name: Name): boolean {
+    const fit = this.#source.fit(names, name);
+    return (
+      before.every((other) => this.#source.fit(other, name) < fit) && after.every((other) => this.#source.fit(other, name) <= fit)
+    );
   }
 
   #isHost(text: string): boolean {

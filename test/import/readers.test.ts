@@ -589,6 +589,28 @@ describe("smartdns", () => {
     await expectDecisions(outcome, { "www.n14999.example": "home", "www.n7.example AAAA": "nodata" });
   });
 
+  test("`/./` is every name that no other line has, beside sets too, and what version 40 makes of it is told", async () => {
+    const set = "domain-set -name cn -file cn.txt\nnameserver /domain-set:cn/home\n";
+    for (const [lines, files] of [
+      ["nameserver /shop.example/home\n", {}],
+      [set, { "cn.txt": "shop.example\n" }],
+    ] as const) {
+      const outcome = await smartdns(`${lines}nameserver /./away\n`, files);
+      expect(outcome.code).toBe(0);
+      expect(outcome.told("changed")).toContain("`/./` is every name here, as in newer versions; smartdns 40 passes over it");
+      await expectDecisions(outcome, { "www.shop.example": "home", "x.example": "away" });
+    }
+  });
+
+  test("a name with a line of its own below one of a set is expected to go the way of the set", async () => {
+    const outcome = await smartdns(
+      "domain-set -name cn -file cn.txt\nnameserver /domain-set:cn/home\nnameserver /video.example/away\naddress /static.video.example/#6\n",
+      { "cn.txt": "shop.example\n" },
+    );
+    expect(outcome.code).toBe(0);
+    await expectDecisions(outcome, { "static.video.example": "away", "static.video.example AAAA": "nodata" });
+  });
+
   test("a file that only includes others is recognised", async () => {
     const outcome = await runImport("smartdns.conf", { "smartdns.conf": "conf-file servers.conf\n", "servers.conf": SERVERS });
     await expectDecisions(outcome, { "x.example": "default" });

@@ -362,8 +362,10 @@ class Reader {
       const lists = set === undefined ? undefined : this.#sets.get(set);
       const [, kind = "", bare = ""] = /^([*-]?\.)?(.*)$/.exec(domain.toLowerCase()) ?? [];
       const name = hostName(bare);
-      if (domain === ".") names = joinNames([names, namesOf(["."])]);
-      else if (lists !== undefined) names = joinNames([names, namesIn(lists)]);
+      if (domain === ".") {
+        names = joinNames([names, namesOf(["."])]);
+        this.#findings.add("changed", place, "`/./` is every name here, as in newer versions; smartdns 40 passes over it");
+      } else if (lists !== undefined) names = joinNames([names, namesIn(lists)]);
       else if (set !== undefined || name === null) {
         this.#findings.add("leak", place, `\`${domain}\` is no domain and no set, so its names would go the way of all others`);
         return null;
