@@ -27,17 +27,28 @@ export function hostWith(name: string, addresses: readonly string[], place: Plac
   return { name, wildcard: false, addresses, cname: null, others: "forward", place };
 }
 
-/** The lines of a file as /etc/hosts: an address, then its names. Other lines are passed over. */
+/** The lines of a file as /etc/hosts: an address, then its names, which may stand in several lines. Other lines are passed over. */
 export function readHostLines(
   path: string,
   place: Place,
   isAddress: (text: string) => boolean = (text) => isIP(text) !== 0,
 ): readonly Host[] {
-  return readLines(path, place).flatMap(({ text, ...at }) => {
+  const lines = readLines(path, place).flatMap(({ text, ...at }) => {
     const [address = "", ...names] = text.split(/\s+/);
     if (!isAddress(address)) return [];
     return names.flatMap((each) => hostName(each) ?? []).map((name) => hostWith(name, [address], at));
   });
+  return joinHosts(lines);
+}
+
+/** Names with all the addresses that they have. */
+export function joinHosts(hosts: readonly Host[]): readonly Host[] {
+  const joined = new Map<string, Host>();
+  for (const host of hosts) {
+    const { addresses = [], place = host.place } = joined.get(host.name) ?? {};
+    joined.set(host.name, { ...host, addresses: [...new Set([...addresses, ...host.addresses])], place });
+  }
+  return [...joined.values()];
 }
 
 /** A record as `hosts.records` writes it. */

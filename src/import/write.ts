@@ -568,7 +568,9 @@ class Writer {
       ...this.#source.examples(namesOf(names.patterns), 1),
       ...names.lists.flatMap((list) => this.#source.examples(namesIn([list]), 1)),
     ]);
-    const hosts = this.#meaning.hosts.find(({ wildcard, addresses }) => !wildcard && addresses.length > 0);
+    // Of several lines for a name the last is written.
+    const written = new Map(this.#meaning.hosts.flatMap((host) => (host.wildcard ? [] : [[host.name, host]])));
+    const hosts = written.values().find(({ addresses, opens }) => addresses.length > 0 && opens !== "all");
     const names = [...new Set([...texts.map(askedName), UNKNOWN_NAME])].filter((text) => hostName(text) !== null);
     const expected = names.flatMap((name) => {
       const expect = this.#expectation(name);

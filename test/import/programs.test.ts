@@ -11,6 +11,7 @@ import { type Finding, ImportError } from "../../src/import/model.ts";
 import { operationsLog } from "../../src/log/operations.ts";
 import { typeFilter } from "../../src/rules/decider.ts";
 import { openPolicy } from "../../src/server/policy.ts";
+import { checkPolicy } from "../../src/server/preflight.ts";
 import { directory } from "../support/files.ts";
 import { runs } from "../support/properties.ts";
 import { ADGUARDHOME } from "./programs/adguardhome.ts";
@@ -62,11 +63,10 @@ async function importFiles(where: string, kind: string, files: Made["files"]): P
   const parsed = parseConfig(imported.yaml, join(where, "fenliu.yaml"));
   if (parsed.kind === "invalid") throw new Error(JSON.stringify(parsed.problems));
   const { config } = parsed;
-  const { decider } = await openPolicy(
-    config,
-    operationsLog("silent", () => undefined, false),
-    { cache: { read: async () => null } },
-  );
+  const diagnostics = operationsLog("silent", () => undefined, false);
+  const policy = await openPolicy(config, diagnostics, { cache: { read: async () => null } });
+  const { decider } = policy;
+  expect(checkPolicy(policy, config, diagnostics), imported.yaml).toEqual([]);
   const poison = config.poison.length > 0;
 
   const answer: New["answer"] = ({ name, type, answers, client = "10.0.0.9" }) => {

@@ -804,6 +804,7 @@ describe("chinadns-ng", () => {
       "nas.google.example": "addresses",
       "nas.google.example AAAA": "nodata",
       "nas.google.example TXT": "trust",
+      "tv.baidu.example": "addresses",
       "tv.baidu.example AAAA": "addresses",
     });
     expect(outcome.told("changed")).toMatch(/^7: names of \/etc\/hosts on its machine were answered too/m);

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { typeNumber } from "../../dns/types.ts";
-import { hostWith, NO_HOSTS_FILE, readHostLines } from "../hosts.ts";
+import { hostWith, joinHosts, NO_HOSTS_FILE, readHostLines } from "../hosts.ts";
 import { hostName, ImportLists, isAddress } from "../lists.ts";
 import {
   ANYTHING,
@@ -326,6 +326,6 @@ class Reader {
       this.#findings.add("changed", place, NO_HOSTS_FILE);
       return [];
     });
-    return hosts.map((host) => ({ ...host, closesFamily: true }));
+    return joinHosts(hosts).map((host) => ({ ...host, closesFamily: true }));
   }
 }
