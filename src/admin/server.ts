@@ -96,6 +96,13 @@ export async function openAdmin(setup: AdminSetup): Promise<AdminServer> {
 
 /** What the API imports, in pieces between which queries are answered: loaded as a whole it would hold the thread for as long as they take together. */
 const PIECES: readonly (() => Promise<unknown>)[] = [
+  () => import("node:http2"),
+  () => import("typebox/guard"),
+  () => import("typebox/system"),
+  () => import("typebox/format"),
+  () => import("typebox/schema"),
+  () => import("typebox/type"),
+  () => import("typebox/value"),
   () => import("typebox"),
   () => import("typebox/compile"),
   () => import("fastify"),
