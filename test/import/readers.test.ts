@@ -602,6 +602,20 @@ describe("smartdns", () => {
     }
   });
 
+  test("clients and domains without the name of a group are those of the group in which the line stands", async () => {
+    const outcome = await smartdns(
+      "group-begin kids\nclient-rules 192.168.1.50/32\naddress /video.example/#\nnameserver /./away\ngroup-end\ngroup-match -g home -domain work.example\nclient-rules 192.168.1.7 -g away\n",
+    );
+    expect(outcome.code).toBe(0);
+    await expectDecisions(outcome, {
+      "video.example": "default",
+      "video.example A @192.168.1.50": "nodata",
+      "x.example A @192.168.1.50": "away",
+      "x.example A @192.168.1.7": "away",
+      "www.work.example": "home",
+    });
+  });
+
   test("a name with a line of its own below one of a set is expected to go the way of the set", async () => {
     const outcome = await smartdns(
       "domain-set -name cn -file cn.txt\nnameserver /domain-set:cn/home\nnameserver /video.example/away\naddress /static.video.example/#6\n",

@@ -126,12 +126,13 @@ class Reader {
         tree = this.#tree(words[0] ?? "");
         if (flags.get("inherit")?.[0] === "none") tree.inherits = false;
       } else if (key === "group-end") tree = outer;
-      else if (key === "group-match") {
-        tree.clients.push(...(flags.get("client-ip") ?? []));
-        tree.domains.push(...(flags.get("domain") ?? []));
-      } else if (key === "client-rules")
-        this.#tree(flags.get("group")?.[0] ?? flags.get("g")?.[0] ?? "").clients.push(words[0] ?? "");
-      else if (key === "proxy-server") this.#proxies.set(flags.get("name")?.[0] ?? "", words[0] ?? "");
+      else if (key === "group-match" || key === "client-rules") {
+        // Without a name the group in which the line stands is meant.
+        const [named] = flags.get("group") ?? flags.get("g") ?? [];
+        const of = named === undefined && tree !== this.#root ? tree : this.#tree(named ?? "");
+        of.clients.push(...(key === "client-rules" ? words.slice(0, 1) : (flags.get("client-ip") ?? [])));
+        of.domains.push(...(flags.get("domain") ?? []));
+      } else if (key === "proxy-server") this.#proxies.set(flags.get("name")?.[0] ?? "", words[0] ?? "");
       else if (key === "domain-set") this.#domainSet(flags, at);
       else this.#lines.push({ key: key.toLowerCase(), rest, tree, place: at });
     }
