@@ -616,6 +616,16 @@ describe("smartdns", () => {
     });
   });
 
+  test("a server for some names of a group for domains is left out, and told", async () => {
+    const outcome = await smartdns(
+      "group-begin home\ngroup-match -domain work.example\nnameserver /mail.work.example/away\ngroup-end\n",
+      {},
+      "--allow-leaks",
+    );
+    expect(outcome.told("leak")).toMatch(/^6: the group `home` is for domains: a server for some of them is left out/m);
+    await expectDecisions(outcome, { "mail.work.example": "home" });
+  });
+
   test("a name with a line of its own below one of a set is expected to go the way of the set", async () => {
     const outcome = await smartdns(
       "domain-set -name cn -file cn.txt\nnameserver /domain-set:cn/home\nnameserver /video.example/away\naddress /static.video.example/#6\n",

@@ -172,6 +172,13 @@ class Reader {
           place,
           `the group \`${tree.name}\` is for clients and for domains: that of its domains is left out`,
         );
+      if (clients === null)
+        for (const { place: at } of tree.nameservers.values())
+          this.#findings.add(
+            "leak",
+            at,
+            `the group \`${tree.name}\` is for domains: a server for some of them is left out, and that of the group asked for all`,
+          );
       return this.#treeRules(joined, clients, last, clients === null ? namesOf(tree.domains) : null);
     });
     return {
