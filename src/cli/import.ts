@@ -116,7 +116,9 @@ async function put({ yaml, files }: Imported, target: string, isWritten: boolean
     const faults = checkPolicy(policy, checked.config, NO_DIAGNOSTICS);
     if (faults.length > 0)
       throw new ImportError(place, `what was made of this does not decide as it should: ${faults.join("; ")}`);
-    if (isWritten) writeFileSync(target, yaml);
+    if (!isWritten) return;
+    mkdirSync(dirname(target), { recursive: true });
+    writeFileSync(target, yaml);
   } catch (error) {
     for (const path of made) rmSync(path, { force: true });
     throw error;

@@ -72,6 +72,12 @@ describe("an import that is refused", () => {
     expect(readFileSync(join(where, "fenliu.yaml"), "utf8")).toContain("upstreams:");
   });
 
+  test("a folder that is not there is made for the file", async () => {
+    const { code, where } = await ran(["config.yaml", "-o", "new/fenliu.yaml"], SOURCE);
+    expect(code).toBe(0);
+    expect(readFileSync(join(where, "new", "fenliu.yaml"), "utf8")).toContain("upstreams:");
+  });
+
   test("without -o the file goes to stdout and the report to stderr", async () => {
     const { code, out, err } = await ran(["."], SOURCE);
     expect(code).toBe(0);
