@@ -6,6 +6,8 @@ export const dnsmasq: Peer = {
   name: "dnsmasq",
   program: { command: "dnsmasq", versionArgs: ["--version"], debianPackage: "dnsmasq-base" },
   threads: "1",
+  // It closes a connection after a hundred questions, and dnsperf ends there.
+  lacks: ["tcp"],
   async start({ upstreamPort, names }) {
     const port = await freePort();
     const files = [

@@ -8,6 +8,8 @@ export const smartdns: Peer = {
   name: "smartdns",
   program: { command: "smartdns", versionArgs: ["-v"], debianPackage: "smartdns" },
   threads: "its own choice",
+  // It ends connections, and with them dnsperf.
+  lacks: ["tcp"],
   async start({ folder, upstreamPort, names }) {
     const port = await freePort();
     mkdirSync(folder, { recursive: true });
