@@ -36,6 +36,7 @@ export async function createApi(parts: ApiParts, setup: ApiSetup, methods = new 
     frameworkErrors: (error, _, reply) =>
       void refuse(reply.headers(SECURITY_HEADERS), problemOf(error) ?? new HttpProblem(400, "the URL is malformed")),
   });
+  await nextTurn();
   api.addHook("onRoute", (route) => methods.add(route));
   api.setValidatorCompiler(compileValidator);
   // A serializer that drops fields that the schema does not name would hide a wrong handler.
@@ -52,7 +53,9 @@ export async function createApi(parts: ApiParts, setup: ApiSetup, methods = new 
     return refuse(reply, problem ?? new HttpProblem(500, "this is a fault in Fenliu itself; its log says more"));
   });
   api.setNotFoundHandler(({ method, url }, reply) => refuse(reply, methods.missing(method, url)));
+  await nextTurn();
   for (const { name, schema } of NAMED_SCHEMAS) api.addSchema({ ...schema, $id: name });
+  await nextTurn();
   await api.register(swagger, documentOptions(setup.version));
   await nextTurn();
   pageRoutes(api, setup.pageFolder ?? PAGE_FOLDER);

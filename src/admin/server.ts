@@ -105,11 +105,17 @@ const PIECES: readonly (() => Promise<unknown>)[] = [
   () => import("typebox/value"),
   () => import("typebox"),
   () => import("typebox/compile"),
+  // fastify-parts.d.ts knows of them.
+  () => import("fastify/lib/plugin-utils.js"),
+  () => import("fastify/lib/route.js"),
   () => import("fastify"),
   () => import("@fastify/swagger"),
+  () => import("./schemas/record.ts"),
+  () => import("./zone.ts"),
   () => import("./openapi.ts"),
   () => import("./routes/queries.ts"),
   () => import("./routes/configuration.ts"),
+  () => import("./create-api.ts"),
 ];
 
 interface LoadedApi {

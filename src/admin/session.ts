@@ -6,6 +6,7 @@ import { jsonContent, operation } from "./openapi.ts";
 import { HttpProblem } from "./problem.ts";
 import { closedObject } from "./schemas/named.ts";
 import type { Api } from "./types.ts";
+import { SERVER_ZONE } from "./zone.ts";
 
 /**
  * Sessions of the page: a cookie in place of the token. Nothing is stored. The value is `EXPIRY.NONCE.HMAC`, its key derived from the token, so a session
@@ -43,8 +44,6 @@ function seal(token: string, head: string): string {
   const key = createHmac("sha256", token).update("fenliu session").digest();
   return createHmac("sha256", key).update(head).digest("base64url");
 }
-
-const ZONE = new Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 const sessionState = closedObject({
   tokenNeeded: Type.Boolean({ description: "Whether the API wants a token, or a session." }),
@@ -87,7 +86,7 @@ export function sessionRoutes(api: Api, guards: SessionGuards): void {
   const stateOf = (request: FastifyRequest) => ({
     tokenNeeded: guards.isAuthorized !== null,
     signedIn: guards.isAuthorized?.(request.headers) ?? true,
-    zone: ZONE,
+    zone: SERVER_ZONE,
   });
 
   api.get(SESSION_PATH, { schema: getSession }, async (request) => stateOf(request));
@@ -98,12 +97,12 @@ export function sessionRoutes(api: Api, guards: SessionGuards): void {
     if (value === null) throw new HttpProblem(401, "this is not the token");
     return reply
       .header("set-cookie", cookie(request, value, SESSION_DAYS * 86_400))
-      .send({ tokenNeeded: true, signedIn: true, zone: ZONE });
+      .send({ tokenNeeded: true, signedIn: true, zone: SERVER_ZONE });
   });
 
   api.delete(SESSION_PATH, { schema: signOut }, async (request, reply) => {
     const { tokenNeeded } = stateOf(request);
-    return reply.header("set-cookie", cookie(request, "", 0)).send({ tokenNeeded, signedIn: !tokenNeeded, zone: ZONE });
+    return reply.header("set-cookie", cookie(request, "", 0)).send({ tokenNeeded, signedIn: !tokenNeeded, zone: SERVER_ZONE });
   });
 }
 
