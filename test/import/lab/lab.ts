@@ -1,7 +1,7 @@
 /**
  * Runs a server beside the Fenliu that was imported from its configuration, before servers that say who was asked, and compares both:
  *
- *   node test/import/lab/lab.ts FILE [--clients a,b] [--names N] [--record TSV | --reference TSV] [--show VERDICT]
+ *   node test/import/lab/lab.ts FILE [--clients a,b] [--names N] [--record TSV | --reference TSV] [--report] [--show VERDICT]
  *
  * FILE is the main configuration in a folder of its own. Needs root (network namespaces), `ip`, `unshare`, `openssl`, and the program: `mosdns`, `mosdns4`
  * (version 4), `AdGuardHome`, `smartdns`, `dnsmasq`, `mihomo` or `chinadns-ng` (with `ipset`), in the folder FENLIU_LAB_PROGRAMS or on the PATH. With `--reference` the program need not be there: what it did
@@ -369,8 +369,8 @@ export function readRecord(text: string): readonly Seen[] {
 
 const ORDER: readonly Verdict[] = ["leak", "blank", "wider", "wrong", "opened", "extra", "shape", "equal"];
 
-/** Differences of one cause together, worst first. */
-export function tableOf(differences: readonly Difference[]): string {
+/** Differences of one cause together, worst first: three of each, and all of the verdict that is to be shown. */
+export function tableOf(differences: readonly Difference[], shown = ""): string {
   const sides = ({ roles }: Seen) => [...new Set(roles.map(sideOfRole))].sort().join("+") || "here";
   const groups = Map.groupBy(differences, ({ verdict, before, now }) =>
     [
@@ -388,7 +388,7 @@ export function tableOf(differences: readonly Difference[]): string {
     .map(([key, all]) => {
       const types = [...new Set(all.map(({ before }) => before.type))].join(" ");
       const examples = all
-        .slice(0, 3)
+        .slice(0, key.startsWith(`${shown} `) ? all.length : 3)
         .map(
           ({ before, now }) =>
             `${before.name} ${before.type} ${before.client}: ${before.roles.join("+")} [${before.answers.join("; ")}] -> ${now.roles.join("+")} [${now.answers.join("; ")}]`,
@@ -408,6 +408,7 @@ if (import.meta.main) {
       record: { type: "string" },
       reference: { type: "string" },
       report: { type: "boolean" },
+      show: { type: "string" },
     },
   });
   const result = await compareServers(resolve(positionals[0] ?? ""), {
@@ -417,5 +418,5 @@ if (import.meta.main) {
   });
   if (values.record !== undefined) writeFileSync(values.record, recordText(result.program));
   if (values.report === true) console.log(reportText(result.imported.findings, (path) => basename(path)));
-  console.log(tableOf(result.differences));
+  console.log(tableOf(result.differences, values.show));
 }
