@@ -1,5 +1,5 @@
 import { readFileSync, statSync } from "node:fs";
-import { parseNetwork, systemReason } from "../config/values.ts";
+import { parseClient, parseNetwork, systemReason } from "../config/values.ts";
 import { AddressSet, AddressSetBuilder, rangeFromText } from "../dns/address.ts";
 import { type Name, nameFromText, nameText } from "../dns/name.ts";
 import { runSync } from "../lib/cooperative.ts";
@@ -421,4 +421,15 @@ export function readPattern(written: string): { readonly pattern: string } | { r
 export function hostName(written: string): string | null {
   const name = nameFromText(written.toLowerCase());
   return name === null || !/^[\w-]+(\.[\w-]+)*$/.test(nameText(name)) ? null : nameText(name);
+}
+
+/** An address, a network, a client id, or a MAC address, as `clients` of a rule has it; null = it is none. */
+export function clientId(written: string): string | null {
+  if (/^([0-9a-f]{2}[:.-]){5}[0-9a-f]{2}$/i.test(written)) return written.toLowerCase().replace(/[.-]/g, ":");
+  return "value" in parseClient(written) ? written : null;
+}
+
+/** A rule knows the MAC addresses of `devices` alone. */
+export function isMac(id: string): boolean {
+  return /^!?([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(id);
 }

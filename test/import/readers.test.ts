@@ -400,6 +400,16 @@ describe("dnsmasq", () => {
     expect(await told("server=9.9.9.9\nno-resolv\n")).not.toContain("resolv.conf");
   });
 
+  test("a line for all names without a server denies them where there is no server, and counts for nothing beside one", async () => {
+    const decides = async (text: string, decision: string) =>
+      await expectDecisions(await runImport(".", { "dnsmasq.conf": `no-resolv\n${text}server=/work.example/9.9.9.9\n` }), {
+        "x.example": decision,
+      });
+    await decides("server=/#/\n", "nxdomain");
+    await decides("", "refused");
+    await decides("local=/#/\nserver=223.5.5.5\n", "domestic");
+  });
+
   test("the folder that Debian's service has dnsmasq read counts, and is told, unless the file names it", async () => {
     const files = {
       "dnsmasq.d/far.conf": "server=/google.com/8.8.8.8\n",
@@ -624,6 +634,61 @@ describe("smartdns", () => {
     );
     expect(outcome.told("leak")).toMatch(/^6: the group `home` is for domains: a server for some of them is left out/m);
     await expectDecisions(outcome, { "mail.work.example": "home" });
+  });
+
+  test("clients of a group can be a set of addresses, and what tells no client is told", async () => {
+    const lines = "ip-set -name kids -file kids.ip\ngroup-begin kids\ngroup-match -client-ip ip-set:kids\naddress #\ngroup-end\n";
+    const outcome = await smartdns(lines, { "kids.ip": "192.168.1.20\n192.168.1.30/31\n01:02:03:04:05:06\n" });
+    expect(outcome.code).toBe(0);
+    expect(outcome.told("changed")).toContain("`01:02:03:04:05:06` is known where `devices` knows the MAC address");
+    await expectDecisions(outcome, {
+      "x.example": "default",
+      "x.example A @192.168.1.20": "nodata",
+      "x.example A @192.168.1.31": "nodata",
+    });
+    const unknown = await smartdns("client-rules somebody -group away\n", {}, "--allow-leaks");
+    expect(unknown.told("leak")).toContain("`somebody` tells no client");
+  });
+
+  test("a group begins with the rules that the one it inherits has by then", async () => {
+    const group = (name: string, client: string, inherits: string) =>
+      `group-begin ${name} ${inherits}\nclient-rules ${client}\ngroup-end\n`;
+    const outcome = await smartdns(
+      `nameserver /early.example/away\n${group("a", "10.0.0.1", "")}group-begin b -inherit none\nclient-rules 10.0.0.2\nnameserver home\naddress /ads.example/#\ngroup-end\n${group("c", "10.0.0.3", "-inherit b")}nameserver /late.example/away\n`,
+    );
+    expect(outcome.code).toBe(0);
+    await expectDecisions(outcome, {
+      "early.example": "away",
+      "late.example": "away",
+      "early.example A @10.0.0.1": "away",
+      "late.example A @10.0.0.1": "default",
+      "early.example A @10.0.0.2": "home",
+      "ads.example A @10.0.0.3": "nodata",
+      "early.example A @10.0.0.3": "home",
+    });
+  });
+
+  test("AAAA and types are emptied for the clients of a group alone", async () => {
+    const outcome = await smartdns(
+      "force-AAAA-SOA yes\ngroup-begin free -inherit none\nclient-rules 10.0.0.1\ngroup-end\ngroup-begin kids\nclient-rules 10.0.0.2\nforce-qtype-SOA 65\ngroup-end\n",
+    );
+    expect(outcome.code).toBe(0);
+    await expectDecisions(outcome, {
+      "x.example AAAA": "nodata",
+      "x.example AAAA @10.0.0.1": "default",
+      "x.example AAAA @10.0.0.2": "nodata",
+      "x.example HTTPS @10.0.0.2": "nodata",
+      "x.example HTTPS @10.0.0.1": "default",
+    });
+  });
+
+  test("of a group for domains the server of all names is that of the group", async () => {
+    const outcome = await smartdns(
+      "domain-set -name work -file work.txt\ngroup-begin office\ngroup-match -domain domain-set:work\nnameserver away\ngroup-end\n",
+      { "work.txt": "work.example\n" },
+    );
+    expect(outcome.code).toBe(0);
+    await expectDecisions(outcome, { "x.example": "default", "www.work.example": "away" });
   });
 
   test("a name with a line of its own below one of a set is expected to go the way of the set", async () => {
@@ -1012,6 +1077,12 @@ describe("mihomo", () => {
   test("the subnet of some servers of a group is told", async () => {
     const outcome = await mihomo("  nameserver: ['tls://8.8.4.4', 'https://1.0.0.1/dns-query#ecs=1.2.3.0/24']\n");
     expect(outcome.told("changed")).toContain("`ecs=1.2.3.0/24` of some servers is sent to all servers of `nameserver`");
+  });
+
+  test("that an alias holds for every type is told", async () => {
+    const outcome = await mihomo(NAMESERVER, "hosts: { a.example: b.example }\n");
+    expect(outcome.told("changed")).toContain("questions of every type follow an alias; mihomo asked servers");
+    await expectDecisions(outcome, { "a.example": "alias", "a.example TXT": "alias" });
   });
 
   test("that mihomo gives IPv4 addresses as AAAA is told", async () => {

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { NO_HOSTS_FILE } from "../hosts.ts";
-import { hostName, isAddress, isNetwork } from "../lists.ts";
+import { clientId, hostName, isAddress, isMac, isNetwork } from "../lists.ts";
 import {
   ANYTHING,
   answered,
@@ -38,7 +38,7 @@ import {
   textOf,
   textsOf,
 } from "../source.ts";
-import { clientId, isMac, patternsOf, readUserRules } from "./user-rules.ts";
+import { patternsOf, readUserRules } from "./user-rules.ts";
 
 /**
  * Reads AdGuardHome.yaml, of schemas 6 to 33. Its order: rewrites, then blocking with its exceptions, then the upstreams of the client, else the upstreams

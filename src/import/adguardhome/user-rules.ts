@@ -1,7 +1,6 @@
-import { parseClient } from "../../config/values.ts";
 import { typeNumber } from "../../dns/types.ts";
 import { hostsOf, hostWith } from "../hosts.ts";
-import { hostName, isAddress, isNetwork, readPattern } from "../lists.ts";
+import { clientId, hostName, isAddress, isMac, isNetwork, readPattern } from "../lists.ts";
 import {
   answered,
   decide,
@@ -190,17 +189,6 @@ function clientsOf(written: string, idsOf: UserRulesOptions["idsOf"]): readonly 
   if (ids.length === 0 && !isNetwork(name)) return null;
   const told = all.map(clientId);
   return told.every((id) => id !== null) ? told.map((id) => (except === "" ? id : `!${id}`)) : null;
-}
-
-/** An address, a network, a client id, or a MAC address, as `clients` of a rule has it; null = it is none. */
-export function clientId(written: string): string | null {
-  if (/^([0-9a-f]{2}[:.-]){5}[0-9a-f]{2}$/i.test(written)) return written.toLowerCase().replace(/[.-]/g, ":");
-  return "value" in parseClient(written) ? written : null;
-}
-
-/** A rule knows the MAC addresses of `devices` alone. */
-export function isMac(id: string): boolean {
-  return /^!?([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(id);
 }
 
 function rewritten(

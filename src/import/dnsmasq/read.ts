@@ -62,6 +62,8 @@ class Reader {
   readonly #lists = new Map<string, { readonly lists: ListFile[]; readonly place: Place }>();
   readonly #addresses = new Map<string, { readonly addresses: string[]; readonly place: Place }>();
   readonly #defaults: { readonly value: string; readonly place: Place }[] = [];
+  /** Of a line for all names without a server. */
+  #unknownNames: Outcome | null = null;
 
   constructor(file: string, findings: Findings) {
     this.#file = file;
@@ -172,9 +174,10 @@ class Reader {
       return;
     }
     for (const pattern of found.patterns) {
-      // `/#/` are the servers of all names, in their order.
+      // `/#/` are the servers of all names, in their order. Without a server it counts where there is none at all.
       if (pattern === ".") {
-        if (found.rest !== "" && found.rest !== "#") this.#defaults.push({ value: found.rest, place });
+        if (found.rest === "") this.#unknownNames = answered("nxdomain", place);
+        else if (found.rest !== "#") this.#defaults.push({ value: found.rest, place });
         continue;
       }
       const known = this.#servers.get(pattern) ?? { targets: new Set<string>(), place };
@@ -305,7 +308,7 @@ class Reader {
         "without `no-resolv` dnsmasq asks the resolvers of /etc/resolv.conf on its machine too: here they are not asked",
       );
     if (servers.length > 0) return this.#outcome(servers, servers[0]?.place ?? place);
-    if (this.#options.has("no-resolv")) return answered("refused", place);
+    if (this.#options.has("no-resolv")) return this.#unknownNames ?? answered("refused", place);
     this.#findings.add("changed", place, "names of no rule go to the resolvers of this host, as /etc/resolv.conf has them");
     return askGroup(serverGroup("system", [{ url: "system", addresses: [], tlsName: null }], place));
   }

@@ -377,6 +377,13 @@ class Reader {
       const pattern = mark === "" ? `full:${name}` : mark === "+." ? name : `*.${name}`;
       return hostsOf(pattern, { addresses, cname, others: cname === null ? "forward" : "nodata", closesFamily: true, place });
     });
+    const alias = hosts.find(({ cname }) => cname !== null);
+    if (alias !== undefined)
+      this.#findings.add(
+        "changed",
+        alias.place,
+        "questions of every type follow an alias; mihomo asked servers for the name itself where it was not for an address",
+      );
     const mapped = hosts.find(({ addresses }) => addresses.length > 0 && !addresses.some((address) => address.includes(":")));
     if (mapped !== undefined)
       this.#findings.add(

@@ -2,7 +2,7 @@ import { isIP } from "node:net";
 import { nameFromText } from "../../dns/name.ts";
 import { typeNumber } from "../../dns/types.ts";
 import { excepted, hostsOf, readHostLines } from "../hosts.ts";
-import { hostName, ImportLists, isNetwork } from "../lists.ts";
+import { clientId, hostName, ImportLists, isMac, isNetwork } from "../lists.ts";
 import {
   ANYTHING,
   answered,
@@ -25,10 +25,12 @@ import {
   type Place,
   routes,
   type ServerGroup,
-  type SourceServer,
 } from "../model.ts";
 import { askGroup, readServer, serverGroup, shownServer, sideOf } from "../servers.ts";
 import { filesOf, pathBeside, readLines } from "../source.ts";
+import { byPath, meet, pathOf } from "./paths.ts";
+import { copyRules, type Flag, type GroupMember, newTree, type Route, type Tree } from "./tree.ts";
+import { type Flags, flagsOf, valuesOf } from "./words.ts";
 
 /**
  * Reads a configuration of smartdns with what it includes. A server is of its groups and, unless it is excluded, of the default group. Of a domain the longest
@@ -43,53 +45,17 @@ export function readSmartdns(file: string, findings: Findings): Meaning {
 const QUIET =
   /^(speed-check-mode|cache-.*|prefetch-domain|serve-expired.*|rr-ttl.*|log-.*|audit-.*|dualstack-ip-.*|response-mode|max-.*|server-name|tcp-idle-time|user|data-dir|plugin|resolve-hostname|expand-ptr-from-address|local-ttl|ca-(file|path)|bind-cert.*|edns-client-subnet|force-aaaa-soa|force-qtype-soa|conf-file|domain-set|ip-set|proxy-server|smartdns-domain|socket-buff-size|odhcp-lease-file|ddns-domain|force-no-cname|restart-on-crash|no-daemon|no-pidfile)$/;
 
-/** Flags that are followed by a value. */
-const VALUED = new Set(
-  `
-  group g proxy host-ip host-name tls-host-verify http-host spki-pin subnet set-mark interface so-mark file f name n
-  type t alpn nameserver address a c speed-check-mode p ipset nftset r response-mode d client-ip domain inherit b-name
-  ttl rr-ttl rr-ttl-min rr-ttl-max cname https-record q`.split(/\s+/),
-);
-
-/** The rules of one tree: that of all questions, or of a group with clients or domains of its own. */
-interface Tree {
-  readonly name: string;
-  readonly clients: string[];
-  readonly domains: string[];
-  inherits: boolean;
-  /** Groups by pattern, and address rules. */
-  readonly nameservers: Map<string, Route>;
-  readonly addresses: Map<string, { readonly names: Names; readonly rule: string; readonly place: Place }>;
-  /** Names of `nameserver /x/-`. */
-  readonly freed: { readonly names: Names; readonly place: Place }[];
-}
-
-interface Route {
-  readonly names: Names;
-  /** `""` = the default one. */
-  readonly group: string;
-  readonly place: Place;
-}
-
-interface Member {
-  readonly server: SourceServer;
-  readonly proxy: string | null;
-  readonly isFallback: boolean;
-  readonly ecs: string | null;
-  /** Whether addresses of `blacklist-ip` are taken out of its answers, and all but those of `whitelist-ip`. */
-  readonly drops: boolean;
-  readonly accepts: boolean;
-}
-
 class Reader {
   readonly #file: string;
   readonly #findings: Findings;
   readonly #read = new ImportLists();
   readonly #seen = new Set<string>();
-  readonly #root = newTree("");
+  readonly #root: Tree;
   readonly #trees = new Map<string, Tree>();
-  readonly #groups = new Map<string, { readonly members: Map<string, Member>; readonly place: Place }>();
+  readonly #groups = new Map<string, { readonly members: Map<string, GroupMember>; readonly place: Place }>();
   readonly #proxies = new Map<string, string>();
+  /** Paths of the sets of addresses. */
+  readonly #addressSets = new Map<string, string>();
   readonly #sets = new Map<string, ListFile[]>();
   readonly #bootstrap = new Set<string>();
   readonly #hosts: Host[] = [];
@@ -99,8 +65,9 @@ class Reader {
   readonly #whitelist: string[] = [];
   /** Taken out of the answers of every server. */
   readonly #ignored: string[] = [];
-  readonly #typeRules: ModelRule[] = [];
-  readonly #answers: Record<string, string> = {};
+  readonly #answers: { ipv6?: "nodata" } = {};
+  /** Groups, and before which of the lines each begins. */
+  readonly #begun: { readonly tree: Tree; readonly atLine: number }[] = [];
   readonly #lines: { readonly key: string; readonly rest: string; readonly tree: Tree; readonly place: Place }[] = [];
   /** Groups that have a server. */
   #groupNames: ReadonlySet<string> | null = null;
@@ -109,6 +76,7 @@ class Reader {
   constructor(file: string, findings: Findings) {
     this.#file = file;
     this.#findings = findings;
+    this.#root = newTree("", { file, line: 1 });
   }
 
   /** Collects the lines; they are read when all sets and proxies are known. */
@@ -121,70 +89,131 @@ class Reader {
       const { words, flags } = flagsOf(rest);
       if (key === "conf-file")
         for (const each of filesOf(pathBeside(this.#file, words[0] ?? "")))
-          this.readFile(each, at, flags.has("group") ? this.#tree(flags.get("group")?.[0] ?? "") : tree);
+          this.readFile(each, at, valuesOf(flags, "group", "g").map((name) => this.#tree(name, at))[0] ?? tree);
       else if (key === "group-begin") {
-        tree = this.#tree(words[0] ?? "");
-        if (flags.get("inherit")?.[0] === "none") tree.inherits = false;
+        tree = this.#tree(words[0] ?? "", at);
+        const [base] = flags.get("inherit") ?? [];
+        if (base === undefined || base === "parent") tree.inherits = outer.name;
+        else tree.inherits = base === "none" ? null : base === "default" ? "" : base;
+        this.#begun.push({ tree, atLine: this.#lines.length });
       } else if (key === "group-end") tree = outer;
       else if (key === "group-match" || key === "client-rules") {
         // Without a name the group in which the line stands is meant.
-        const [named] = flags.get("group") ?? flags.get("g") ?? [];
-        const of = named === undefined && tree !== this.#root ? tree : this.#tree(named ?? "");
-        of.clients.push(...(key === "client-rules" ? words.slice(0, 1) : (flags.get("client-ip") ?? [])));
-        of.domains.push(...(flags.get("domain") ?? []));
+        const [named] = valuesOf(flags, "group", "g");
+        const of = named === undefined && tree !== this.#root ? tree : this.#tree(named ?? "", at);
+        const clients = key === "client-rules" ? words.slice(0, 1) : (flags.get("client-ip") ?? []);
+        for (const written of clients) of.clients.push({ written, place: at });
+        for (const written of flags.get("domain") ?? []) of.domains.push({ written, place: at });
       } else if (key === "proxy-server") this.#proxies.set(flags.get("name")?.[0] ?? "", words[0] ?? "");
       else if (key === "domain-set") this.#domainSet(flags, at);
+      else if (key === "ip-set") this.#addressSets.set(...this.#setOf(flags));
       else this.#lines.push({ key: key.toLowerCase(), rest, tree, place: at });
     }
   }
 
-  #tree(name: string): Tree {
-    const known = this.#trees.get(name) ?? newTree(name);
+  /** A group without rules of its own: those of the default one hold, whenever they come. */
+  #asRoot(tree: Tree): Tree {
+    const joined = { ...newTree(tree.name, tree.place), clients: tree.clients, domains: tree.domains };
+    copyRules(this.#root, joined);
+    copyRules(tree, joined);
+    return joined;
+  }
+
+  #hasHosts(): boolean {
+    return this.#hosts.length > 0 || [...this.#root.addresses.values()].some(({ rule }) => !/^[#-]/.test(rule));
+  }
+
+  /** A group begins with what the one that it inherits has by then: what comes later is not its. */
+  #inherit(tree: Tree): void {
+    const base = tree.inherits === "" ? this.#root : this.#trees.get(tree.inherits ?? "");
+    tree.ipv6 = {
+      value: base === this.#root ? (this.#answers.ipv6 ?? "pass") : (base?.ipv6?.value ?? "pass"),
+      place: tree.place,
+    };
+    if (base !== undefined) copyRules(base, tree);
+  }
+
+  /** Networks, addresses and MAC addresses, by themselves or in a set. */
+  #clientsOf({ written, place }: Tree["clients"][number]): readonly string[] {
+    const [, set] = /^ip-set:(.*)$/.exec(written) ?? [];
+    const path = set === undefined ? undefined : this.#addressSets.get(set);
+    const lines = path === undefined ? [{ text: written, ...place }] : readLines(path, place);
+    return lines.flatMap(({ text, ...at }) => {
+      const client = clientId(text) ?? "";
+      if (isMac(client))
+        this.#findings.add("changed", at, `\`${text}\` is known where \`devices\` knows the MAC address of the client`);
+      if (isMac(client) || isNetwork(client)) return [client];
+      this.#findings.add("leak", at, `\`${text}\` tells no client, so its questions would go the way of all others`);
+      return [];
+    });
+  }
+
+  #domainsOf({ domains }: Tree): Names {
+    return joinNames(domains.map(({ written, place }) => this.#names(`/${written}/`, place)?.names ?? NO_NAMES));
+  }
+
+  #tree(name: string, place: Place): Tree {
+    const known = this.#trees.get(name) ?? newTree(name, place);
     this.#trees.set(name, known);
     return known;
   }
 
+  /** Name and path of a set. */
+  #setOf(flags: Flags): [string, string] {
+    const [[name = ""], [file = ""]] = [valuesOf(flags, "name", "n"), valuesOf(flags, "file", "f")];
+    return [name, pathBeside(this.#file, file)];
+  }
+
   #domainSet(flags: Flags, place: Place): void {
-    const [name = ""] = flags.get("name") ?? flags.get("n") ?? [];
-    const path = pathBeside(this.#file, (flags.get("file") ?? flags.get("f") ?? [])[0] ?? "");
+    const [name, path] = this.#setOf(flags);
     this.#sets.set(name, [...(this.#sets.get(name) ?? []), domainList(path, "plain", name, place)]);
   }
 
   meaning(): Meaning {
     for (const line of this.#lines) this.#addressFilter(line.key, line.rest);
-    for (const line of this.#lines) this.#line(line.key, line.rest, line.tree, line.place);
+    for (const [index, line] of this.#lines.entries()) {
+      for (const { tree, atLine } of this.#begun) if (atLine === index) this.#inherit(tree);
+      this.#line(line.key, line.rest, line.tree, line.place);
+    }
     const place = { file: this.#file, line: 1 };
     const fallback = this.#outcome("", place);
+    const shared = new Set(this.#root.nameservers.values());
     const trees = [...this.#trees.values()].flatMap((tree) => {
-      const conditions = [...tree.clients].length + tree.domains.length;
-      if (conditions === 0) return [];
-      const base = tree.inherits ? this.#root : newTree("");
-      const joined = {
-        ...tree,
-        nameservers: new Map([...base.nameservers, ...tree.nameservers]),
-        addresses: new Map([...base.addresses, ...tree.addresses]),
-      };
-      const clients = tree.clients.length === 0 ? null : tree.clients;
-      const last = this.#groups.has(tree.name) ? this.#outcome(tree.name, place) : fallback;
+      if (tree.clients.length + tree.domains.length === 0) return [];
+      const hasBegun = this.#begun.some((each) => each.tree === tree);
+      const joined = hasBegun ? tree : this.#asRoot(tree);
+      if (joined.ipv6?.value === (this.#answers.ipv6 ?? "pass")) joined.ipv6 = null;
+      const clients = tree.clients.length === 0 ? null : tree.clients.flatMap((each) => this.#clientsOf(each));
+      if (clients?.length === 0) return [];
+      if (joined.inherits === null && this.#hasHosts())
+        this.#findings.add(
+          "changed",
+          tree.place,
+          `the group \`${tree.name}\` inherits nothing: here the hosts hold for its clients too`,
+        );
+      const every = joined.nameservers.get(".");
+      const lastGroup = every?.group || (this.#groups.has(tree.name) ? tree.name : "");
+      const last = lastGroup === "" ? fallback : this.#outcome(lastGroup, every?.place ?? place);
       if (clients !== null && tree.domains.length > 0)
         this.#findings.add(
           "blank",
-          place,
+          tree.place,
           `the group \`${tree.name}\` is for clients and for domains: that of its domains is left out`,
         );
       if (clients === null)
-        for (const { place: at } of tree.nameservers.values())
-          this.#findings.add(
-            "leak",
-            at,
-            `the group \`${tree.name}\` is for domains: a server for some of them is left out, and that of the group asked for all`,
-          );
-      return this.#treeRules(joined, clients, last, clients === null ? namesOf(tree.domains) : null);
+        for (const route of tree.nameservers.values())
+          if (route !== every && !shared.has(route))
+            this.#findings.add(
+              "leak",
+              route.place,
+              `the group \`${tree.name}\` is for domains: a server for some of them is left out, and that of the group asked for all`,
+            );
+      return this.#treeRules(joined, clients, last, clients === null ? this.#domainsOf(tree) : null);
     });
     return {
       origin: "smartdns",
       file: this.#file,
-      rules: [...this.#typeRules, ...trees, ...this.#treeRules(this.#root, null, fallback, null)],
+      rules: [...trees, ...this.#treeRules(this.#root, null, fallback, null)],
       hosts: [...this.#hosts, ...this.#addressHosts()],
       bootstrap: [...this.#bootstrap],
       poison: NO_NETWORKS,
@@ -199,6 +228,8 @@ class Reader {
   #line(key: string, rest: string, tree: Tree, place: Place): void {
     const { words, flags } = flagsOf(rest);
     const [first = ""] = words;
+    if (tree !== this.#root && /^(bogus-nxdomain|(blacklist|whitelist|ignore)-ip|edns-client-subnet|cname|hosts-file)$/.test(key))
+      this.#findings.add("changed", place, `\`${key}\` holds here for all, not for its group alone`);
     switch (key) {
       case "nameserver":
         this.#nameserver(first, tree, place);
@@ -245,10 +276,11 @@ class Reader {
         this.#ecs = networkOf(first)[0] ?? null;
         break;
       case "force-aaaa-soa":
-        if (first === "yes") this.#answers["ipv6"] = "nodata";
+        if (tree !== this.#root) tree.ipv6 = { value: first === "yes" ? "nodata" : "pass", place };
+        else if (first === "yes") this.#answers.ipv6 = "nodata";
         break;
       case "force-qtype-soa":
-        this.#emptyTypes(rest, place);
+        this.#emptyTypes(rest, tree, place);
         break;
       default:
         if (/^server(-(tcp|tls|https|h3|http3|quic))?$/.test(key)) this.#server(key, first, flags, tree, place);
@@ -267,7 +299,7 @@ class Reader {
   }
 
   /** Filters of addresses belong to servers there, and to groups here. */
-  #filtersOf(members: readonly Member[], shown: string, place: Place): Pick<ServerGroup, "accept" | "drop"> {
+  #filtersOf(members: readonly GroupMember[], shown: string, place: Place): Pick<ServerGroup, "accept" | "drop"> {
     const filter = (key: "drops" | "accepts", networks: readonly string[]): readonly string[] => {
       const having = members.filter((member) => member[key]);
       if (having.length === 0 || networks.length === 0) return [];
@@ -282,9 +314,9 @@ class Reader {
     return { accept: filter("accepts", this.#whitelist), drop: [...filter("drops", this.#blacklist), ...this.#ignored] };
   }
 
-  #emptyTypes(written: string, place: Place): void {
+  #emptyTypes(written: string, tree: Tree, place: Place): void {
     const types = written.split(/[\s,|]+/).flatMap((each) => typeNumber(each) ?? []);
-    if (types.length > 0) this.#typeRules.push(decide({ ...ANYTHING, types }, answered("nodata", place), place));
+    if (types.length > 0) tree.emptyTypes.push({ types, place });
   }
 
   #server(key: string, written: string, flags: Flags, tree: Tree, place: Place): void {
@@ -313,7 +345,7 @@ class Reader {
     const named = [...(flags.get("group") ?? flags.get("g") ?? []), ...(tree === this.#root ? [] : [tree.name])];
     const ecs = networkOf(flags.get("subnet")?.[0] ?? "")[0] ?? null;
     for (const name of isDefault ? ["", ...named] : named) {
-      const group = this.#groups.get(name) ?? { members: new Map<string, Member>(), place };
+      const group = this.#groups.get(name) ?? { members: new Map<string, GroupMember>(), place };
       this.#groups.set(name, group);
       if ("server" in read && proxy !== "")
         group.members.set(read.server.url, {
@@ -338,7 +370,7 @@ class Reader {
       return close(`the servers of \`${shown}\` are asked through different proxies: make two groups of them`);
     const [first] = members;
     const [main, spare] = [members.filter(({ isFallback }) => !isFallback), members.filter(({ isFallback }) => isFallback)];
-    const servers = (some: readonly Member[]) => some.map(({ server }) => server);
+    const servers = (some: readonly GroupMember[]) => some.map(({ server }) => server);
     const proxy = first?.proxy ?? null;
     const fallback =
       main.length === 0 || spare.length === 0 ? null : serverGroup(`${shown}-fallback`, servers(spare), group.place, { proxy });
@@ -363,7 +395,7 @@ class Reader {
 
   /** `/x/`, `/domain-set:s/`; null = no such set. */
   #names(written: string, place: Place): { readonly names: Names; readonly value: string } | null {
-    const [, domains = "", value = ""] = /^\/(.*)\/([^/]*)$/.exec(written) ?? [];
+    const [, domains = ".", value = written] = /^\/(.*)\/([^/]*)$/.exec(written) ?? [];
     let names = NO_NAMES;
     for (const domain of domains.split("/")) {
       const [, set] = /^domain-set:(.*)$/.exec(domain) ?? [];
@@ -372,7 +404,11 @@ class Reader {
       const name = hostName(bare);
       if (domain === ".") {
         names = joinNames([names, namesOf(["."])]);
-        this.#findings.add("changed", place, "`/./` is every name here, as in newer versions; smartdns 40 passes over it");
+        this.#findings.add(
+          "changed",
+          place,
+          `\`${written.startsWith("/") ? "/./" : written}\` is every name here, as in newer versions; smartdns 40 passes over it`,
+        );
       } else if (lists !== undefined) names = joinNames([names, namesIn(lists)]);
       else if (set !== undefined || name === null) {
         this.#findings.add("leak", place, `\`${domain}\` is no domain and no set, so its names would go the way of all others`);
@@ -438,7 +474,11 @@ class Reader {
 
   #treeRules(tree: Tree, clients: readonly string[] | null, rest: Outcome, names: Names | null): readonly ModelRule[] {
     const condition = { ...ANYTHING, clients, names };
-    const addressRules = this.#addressRules(tree, clients);
+    const addressRules = [
+      ...(tree.ipv6 === null ? [] : [modify(condition, { ipv6: tree.ipv6.value }, tree.ipv6.place)]),
+      ...tree.emptyTypes.map(({ types, place }) => decide({ ...condition, types }, answered("nodata", place), place)),
+      ...this.#addressRules(tree, clients),
+    ];
     this.#reportFreed(tree);
     this.#reportFlags(tree);
     // Sets are filled in when all lines were read: for a name in both a set wins, and the later of two sets.
@@ -466,7 +506,7 @@ class Reader {
       ...[...addresses.values()].filter(({ rule }) => /^[#-]/.test(rule)),
       ...freed.map((each) => ({ ...each, rule: "nameserver -" })),
     ];
-    const byName = indexOf(flags);
+    const byName = byPath(flags);
     const differs = (one: Flag, other: Flag) => one.rule !== other.rule;
     for (const one of flags) {
       const met = [...meet(one.names, byName)].filter((other) => differs(one, other));
@@ -497,7 +537,7 @@ class Reader {
 
   /** In version 40 `-` is a flag, which longer names inherit: their own groups do not count. Here the longer name wins. */
   #reportFreed({ freed, nameservers }: Tree): void {
-    const byName = indexOf(freed);
+    const byName = byPath(freed);
     const told = new Set<object>();
     const tell = (kind: "leak" | "changed", one: Tree["freed"][number], shown: string, group: string) => {
       if (told.has(one)) return;
@@ -546,16 +586,18 @@ class Reader {
         );
     }
     const [freed] = of("-", "-6");
-    if (freed !== undefined && this.#answers["ipv6"] === "nodata")
+    if (freed !== undefined && this.#answers.ipv6 === "nodata")
       rules.unshift(modify({ ...forNames(union(of("-", "-6"))), clients }, { ipv6: "pass" }, freed.place));
     return rules;
   }
 
   #addressHosts(): readonly Host[] {
     const entries = new Map<string, Pick<Host, "addresses" | "place">>();
+    const shared = new Set(this.#root.addresses.values());
     for (const tree of [this.#root, ...this.#trees.values()])
-      for (const { names, rule, place } of tree.addresses.values()) {
-        if (/^[#-]/.test(rule)) continue;
+      for (const entry of tree.addresses.values()) {
+        const { names, rule, place } = entry;
+        if (/^[#-]/.test(rule) || (tree !== this.#root && shared.has(entry))) continue;
         const addresses = rule.split(",").filter((address) => isIP(address) !== 0);
         if (addresses.length === 0 || names.lists.length > 0 || tree !== this.#root) {
           this.#findings.add("blank", place, `\`address …/${rule}\`: only single names have addresses here, and for all clients`);
@@ -607,12 +649,12 @@ class Reader {
           `\`${rule}\` of a longer or shorter name takes this address away there: here it is given`,
         );
     };
-    const [marksByName, hostsByName] = [indexOf(marks), indexOf(hosts)];
+    const [marksByName, hostsByName] = [byPath(marks), byPath(hosts)];
     const ofSet = marks.filter(({ names }) => names.lists.length > 0);
     for (const host of hosts) {
       const inSets = ofSet.filter(({ names }) => this.#meetsSet(names, host.names));
       for (const { rule } of [...meet(host.names, marksByName), ...inSets]) tell(host, rule);
-      if (this.#answers["ipv6"] === "nodata" && host.addresses.some((address) => isIP(address) === 6))
+      if (this.#answers.ipv6 === "nodata" && host.addresses.some((address) => isIP(address) === 6))
         this.#findings.add("changed", host.place, "`force-AAAA-SOA` emptied this address too: here the address is given");
     }
     for (const { names, rule } of marks) for (const host of meet(names, hostsByName)) tell(host, rule);
@@ -639,51 +681,6 @@ class Reader {
       for (const each of text.startsWith(":") ? [`0.0.0.0${text}`, `[::]${text}`] : [text.includes(":") ? text : `${text}:53`])
         if (!this.#listen.includes(each)) this.#listen.push(each);
   }
-}
-
-/** A rule of `#` or `-` for names. */
-interface Flag {
-  readonly names: Names;
-  readonly rule: string;
-  readonly place: Place;
-}
-
-/** The name of a pattern, and the names in which it lies, the longest first. */
-function pathOf(pattern: string): readonly string[] {
-  const labels = pattern.replace(/^(full:|\*\.)/, "").split(".");
-  return [...labels.map((_, index) => labels.slice(index).join(".")), "."];
-}
-
-function indexOf<T extends { readonly names: Names }>(all: readonly T[]): ReadonlyMap<string, readonly T[]> {
-  const index = new Map<string, T[]>();
-  for (const one of all)
-    for (const [name = ""] of one.names.patterns.map(pathOf)) index.set(name, [...(index.get(name) ?? []), one]);
-  return index;
-}
-
-/** What stands at the names in which these lie, or at the same. */
-function meet<T>({ patterns }: Names, index: ReadonlyMap<string, readonly T[]>): ReadonlySet<T> {
-  return new Set(patterns.flatMap(pathOf).flatMap((name) => index.get(name) ?? []));
-}
-
-type Flags = ReadonlyMap<string, readonly string[]>;
-
-/** Words, and flags with their values. */
-function flagsOf(written: string): { readonly words: readonly string[]; readonly flags: Flags } {
-  const words: string[] = [];
-  const flags = new Map<string, string[]>();
-  const parts = (written.match(/"[^"]*"|'[^']*'|\S+/g) ?? []).map((part) => part.replace(/^(["'])(.*)\1$/, "$2"));
-  for (let index = 0; index < parts.length; index++) {
-    const part = parts[index] ?? "";
-    const name = /^--?([a-z][\w-]*)$/i.exec(part)?.[1];
-    if (name === undefined) words.push(part);
-    else flags.set(name, [...(flags.get(name) ?? []), ...(VALUED.has(name) ? [parts[++index] ?? ""] : [])]);
-  }
-  return { words, flags };
-}
-
-function newTree(name: string): Tree {
-  return { name, clients: [], domains: [], inherits: true, nameservers: new Map(), addresses: new Map(), freed: [] };
 }
 
 /** Single patterns, and the lists of a set together: a later line replaces an earlier one for the same. */
