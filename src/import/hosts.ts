@@ -41,12 +41,19 @@ export function readHostLines(
   return joinHosts(lines);
 }
 
-/** Names with all the addresses that they have. */
+/** Names with all the addresses that they have. An alias takes the place of addresses, wherever it stands. */
 export function joinHosts(hosts: readonly Host[]): readonly Host[] {
   const joined = new Map<string, Host>();
   for (const host of hosts) {
-    const { addresses = [], place = host.place } = joined.get(host.name) ?? {};
-    joined.set(host.name, { ...host, addresses: [...new Set([...addresses, ...host.addresses])], place });
+    const key = `${host.wildcard ? "*." : ""}${host.name}`;
+    const { addresses = [], cname = null, place = host.place } = joined.get(key) ?? {};
+    const alias = host.cname ?? cname;
+    joined.set(key, {
+      ...host,
+      addresses: alias === null ? [...new Set([...addresses, ...host.addresses])] : [],
+      cname: alias,
+      place,
+    });
   }
   return [...joined.values()];
 }

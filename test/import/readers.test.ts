@@ -164,6 +164,23 @@ describe("AdGuard Home", () => {
     expect(await told(true)).not.toContain("/etc/hosts");
   });
 
+  test("a name has the answers of all user rules that rewrite it, and an alias takes the place of addresses", async () => {
+    const rules = [
+      "||two.example^$dnsrewrite=10.0.0.1",
+      "||two.example^$dnsrewrite=NOERROR;A;10.0.0.2",
+      "||two.example^$dnsrewrite=NOERROR;AAAA;fd00::1",
+      "||alias.example^$dnsrewrite=NOERROR;CNAME;two.example",
+      "||alias.example^$dnsrewrite=10.0.0.3",
+    ];
+    const { code, text } = await adguard(plain, `user_rules: ${JSON.stringify(rules)}\n`);
+    expect(code).toBe(0);
+    expect(parse(text).hosts.records).toMatchObject({
+      "two.example": ["10.0.0.1", "10.0.0.2", "fd00::1"],
+      "*.two.example": ["10.0.0.1", "10.0.0.2", "fd00::1"],
+      "alias.example": { cname: "two.example" },
+    });
+  });
+
   test("user rules: bare names, exceptions and modifiers keep their meaning (14, 21)", async () => {
     const rules = [
       "||ads.example^",
@@ -398,6 +415,18 @@ describe("dnsmasq", () => {
     const asked = "1: without `no-resolv` dnsmasq asks the resolvers of /etc/resolv.conf on its machine too";
     expect(await told("server=9.9.9.9\n")).toContain(asked);
     expect(await told("server=9.9.9.9\nno-resolv\n")).not.toContain("resolv.conf");
+  });
+
+  test("with `expand-hosts` names of one label are also names of the domain", async () => {
+    const files = { hosts: "10.0.0.1 printer printer.lan\nfd00::1 printer\n10.0.0.2 nas.example\n" };
+    const { code, text } = await dnsmasq("addn-hosts=hosts\nexpand-hosts\ndomain=lan\n", files);
+    expect(code).toBe(0);
+    const { records } = parse(text).hosts;
+    expect(records["printer.lan"]).toMatchObject({ address: ["10.0.0.1", "fd00::1"] });
+    expect(records["printer"]).toMatchObject({ address: ["10.0.0.1", "fd00::1"] });
+    expect(Object.keys(records)).not.toContain("nas.example.lan");
+    const ranges = await dnsmasq("addn-hosts=hosts\nexpand-hosts\ndomain=home,10.0.0.0/24\n", files);
+    expect(ranges.told("blank")).toContain("`domain=home,10.0.0.0/24`: the names of hosts that it makes are left out");
   });
 
   test("a line for all names without a server denies them where there is no server, and counts for nothing beside one", async () => {

@@ -1,5 +1,5 @@
 import { typeNumber } from "../../dns/types.ts";
-import { hostsOf, hostWith } from "../hosts.ts";
+import { hostsOf, hostWith, joinHosts } from "../hosts.ts";
 import { clientId, hostName, isAddress, isMac, isNetwork, readPattern } from "../lists.ts";
 import {
   answered,
@@ -121,7 +121,7 @@ export function readUserRules(
     const except = joinNames([condition.except, namesOf(lists.allowed)]);
     rules.push(decide({ ...condition, except }, answered(answer, place), place));
   }
-  return { ...lists, rules, hosts, place: lines[0] ?? null };
+  return { ...lists, rules, hosts: joinHosts(hosts), place: lines[0] ?? null };
 }
 
 /** `||x^` is x and below, `||*.x^` below, `|x^` and a bare name x alone, `/…/` an expression. null = it is no pattern, or none that can be used. */

@@ -337,12 +337,28 @@ class Reader {
           hosts.push({ name, wildcard: false, addresses: [], cname: target, others: "nodata", place });
     }
     for (const { value, place } of this.#texts("addn-hosts"))
-      for (const host of readHostLines(pathBeside(this.#file, value), place)) {
+      for (const host of this.#expanded(readHostLines(pathBeside(this.#file, value), place))) {
         const known = hosts.findIndex(({ name, wildcard, cname }) => name === host.name && !wildcard && cname === null);
         if (known < 0) hosts.push(host);
-        else hosts[known] = { ...host, addresses: [...(hosts[known]?.addresses ?? []), ...host.addresses] };
+        else hosts[known] = { ...host, addresses: [...new Set([...(hosts[known]?.addresses ?? []), ...host.addresses])] };
       }
     return hosts;
+  }
+
+  /** With `expand-hosts` a name of one label is also one of the domain. */
+  #expanded(hosts: readonly Host[]): readonly Host[] {
+    if (!this.#options.has("expand-hosts")) return hosts;
+    const domains = this.#texts("domain");
+    const ofRange = domains.find(({ value }) => value.includes(","));
+    if (ofRange !== undefined)
+      this.#findings.add(
+        "blank",
+        ofRange.place,
+        `\`domain=${ofRange.value}\`: the names of hosts that it makes are left out; write them`,
+      );
+    const domain = hostName(domains.findLast(({ value }) => !value.includes(","))?.value ?? "");
+    if (domain === null) return hosts;
+    return hosts.flatMap((host) => (host.name.includes(".") ? [host] : [host, { ...host, name: `${host.name}.${domain}` }]));
   }
 
   /**
