@@ -171,10 +171,12 @@ describe("AdGuard Home", () => {
       "||two.example^$dnsrewrite=NOERROR;AAAA;fd00::1",
       "||alias.example^$dnsrewrite=NOERROR;CNAME;two.example",
       "||alias.example^$dnsrewrite=10.0.0.3",
+      "||empty.example^$dnsrewrite=NOERROR;;",
     ];
-    const { code, text } = await adguard(plain, `user_rules: ${JSON.stringify(rules)}\n`);
-    expect(code).toBe(0);
-    expect(parse(text).hosts.records).toMatchObject({
+    const outcome = await adguard(plain, `user_rules: ${JSON.stringify(rules)}\n`);
+    expect(outcome.code).toBe(0);
+    await expectDecisions(outcome, { "empty.example": "nodata" });
+    expect(parse(outcome.text).hosts.records).toMatchObject({
       "two.example": ["10.0.0.1", "10.0.0.2", "fd00::1"],
       "*.two.example": ["10.0.0.1", "10.0.0.2", "fd00::1"],
       "alias.example": { cname: "two.example" },
@@ -1008,6 +1010,10 @@ describe("mihomo", () => {
     );
     await expectDecisions(outcome, { "www.google.example": "fallback" });
     expect(outcome.config?.poison).toEqual(["240.0.0.0/4"]);
+    const named = await mihomo(
+      `${NAMESERVER}  fallback: [tls://1.1.1.1]\n  fallback-filter: { geoip: false, domain: ['+.google.com'] }\n`,
+    );
+    expect(named.told("changed")).toContain("names of `fallback-filter` go to `fallback` with every type");
     const inert = await mihomo(`${NAMESERVER}  fallback-filter: { geoip: true, ipcidr: [240.0.0.0/4] }\n`);
     expect(inert.config?.poison).toEqual([]);
     await expectDecisions(inert, { "x.example": "nameserver" });

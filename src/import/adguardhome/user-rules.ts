@@ -198,6 +198,7 @@ function rewritten(
 ): { readonly hosts: readonly Host[] } | { readonly answer: OwnAnswer } | null {
   const [rcode = "", type = "", data = ""] = value.includes(";") ? value.split(";") : [];
   const word = (rcode || value).toUpperCase();
+  if (type + data === "" && word === "NOERROR") return { answer: "nodata" };
   if (type === "" && (word === "NXDOMAIN" || word === "REFUSED")) return { answer: word === "NXDOMAIN" ? "nxdomain" : "refused" };
   const target = data || value;
   const hasAddress = isAddress(target);

@@ -338,6 +338,12 @@ class Reader {
     ]);
     const always: readonly ModelRule[] =
       names.patterns.length + names.lists.length === 0 ? [] : [decide(forNames(names), far, place, "fallback-filter")];
+    if (always.length > 0)
+      this.#findings.add(
+        "changed",
+        place,
+        "names of `fallback-filter` go to `fallback` with every type; mihomo asked `nameserver` for types other than A and AAAA",
+      );
     if (near.kind !== "ask") return [...always, rest(near, place)];
     if (textAt(filter, "geoip") === "false") return [...always, rest(this.#poisoned(near, far, filter, place), place)];
     const code = textAt(filter, "geoip-code") || "CN";
