@@ -5,7 +5,7 @@
  * says what `cache.size` costs. `node bench/memory.ts --house [--seconds=60] [--limit=256MiB] [--rate=200]
  * [--fresh=0.1] [--size=64MiB]`: the shipped file with the query log before 40 clients of all transports, in a control group that is given no more. So
  * many questions a second, of which this share is about a name that was never asked for. `node bench/memory.ts --shipped [--questions=1000000]
- * [--domains=1000000]`: the shipped file with the query log while nobody asks, after so many questions about different names, and with so many domains more.
+ * [--domains=1000000]`: the shipped file with the query log with so many domains more, while nobody asks, and after so many questions about different names.
  */
 import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
@@ -45,7 +45,10 @@ const CLIENTS = 40;
 const LATE_MS = 1000;
 
 /** How long after the start a server has nothing left to do for it. */
-const SETTLED_MS = 4000;
+const SETTLED_MS = 10_000;
+
+/** When the runtime has given back what it made room for under load. */
+const FREED_MS = 30_000;
 
 const { values } = parseArgs({
   options: {
@@ -218,8 +221,8 @@ async function watchShipped(questions: number, domains: number): Promise<void> {
   const tell = (what: string, server: FenliuProcess) =>
     printRow([what, residentMiB(server).toFixed(0), residentMiB(server, "RssAnon").toFixed(0)]);
   for (const [what, yaml] of [
-    ["nobody asks", plain],
     [`${domains} domains more, nobody asks`, withMany],
+    ["nobody asks", plain],
   ] as const) {
     const server = await startServer("shipped", yaml, { debugged: false });
     await setTimeout(SETTLED_MS);
@@ -227,8 +230,8 @@ async function watchShipped(questions: number, domains: number): Promise<void> {
     if (yaml === plain) {
       await askFor(server, 0, questions);
       tell(`right after ${questions} questions about different names`, server);
-      await setTimeout(SETTLED_MS);
-      tell("four seconds later", server);
+      await setTimeout(FREED_MS);
+      tell("half a minute later", server);
     }
     await server.stop();
   }

@@ -29,7 +29,7 @@ export function plotOf(transport: Transport, { entrants, loads, samples }: Repor
     .filter(({ bars }) => bars.length > 0);
   const most = Math.max(...groups.flatMap(({ bars }) => bars.map(({ highest }) => highest)));
   const toX = (micros: number) => NAMES + (micros / most) * (WIDTH - NAMES - VALUES);
-  const parts: string[] = [];
+  const parts: string[] = [`<title>${TITLES[transport]}: processor time of a query, in µs</title>`];
   let y = MARGIN;
   for (const { load, bars } of groups) {
     parts.push(text(MARGIN, y + 16, `${TITLES[transport]}, ${loadText(load)}: CPU µs a query`, "font-weight='600'"));
