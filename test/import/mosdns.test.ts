@@ -226,6 +226,31 @@ describe("answers that are judged", () => {
     expect(before.config?.rules.at(-1)?.modifiers.ttl).toBeUndefined();
     expect(after.config?.rules.at(-1)?.modifiers.ttl).toEqual({ minSeconds: 5, maxSeconds: 180 });
   });
+
+  test("two branches of a fallback that part into many ways each are joined without every way of the one with every way of the other", async () => {
+    const branch = [
+      "exec: drop_resp",
+      "exec: $far",
+      "{ matches: [resp_ip $home, qname full:b.example a.b.example], exec: $near }",
+      "{ matches: ['!resp_ip $banned', '!has_wanted_ans'], exec: mark 7 }",
+      "{ matches: qtype 28, exec: black_hole 0.0.0.0 }",
+    ].join("\n");
+    const outcome = await five(
+      "exec: $outer",
+      [
+        sequence("branch", branch),
+        "  - { tag: inner, type: fallback, args: { primary: branch, secondary: branch } }\n",
+        sequence("first", "{ matches: ['!qtype 16', '!qtype 16'], exec: $inner }\n{ matches: mark 7, exec: $far }"),
+        sequence(
+          "second",
+          "exec: goto branch\n{ matches: has_resp, exec: black_hole 0.0.0.0 }\n{ matches: [mark 7, '!qtype 1'], exec: reject 3 }",
+        ),
+        "  - { tag: outer, type: fallback, args: { primary: first, secondary: second } }\n",
+      ].join(""),
+    );
+    expect(outcome.code).toBe(0);
+    await expectDecisions(outcome, { "c.example": "far-then-far" });
+  });
 });
 
 describe("unknown parts of a configuration", () => {

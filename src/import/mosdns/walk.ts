@@ -334,6 +334,8 @@ class Walker {
     const seconds = this.leavesOf(step.second, start, place);
     for (const first of firsts)
       for (const second of seconds) {
+        // Each way of one branch meets each of the other.
+        this.#countStep(place);
         const joined = joinPaths(path, first.path, second.path, place);
         if (joined === null) continue;
         const outcome = joinFallback(first.outcome, second.outcome, { afterMs, place });
