@@ -23,21 +23,32 @@ export function simplify(
     }
     kept.push(rule);
   }
-  const ordered = kept.toReversed();
-  return ordered.filter((rule, index) => {
-    if (rule.kind !== "decide") return true;
-    return !ordered.slice(0, index).some((before) => before.kind === "decide" && isWithin(rule.condition, before.condition));
-  });
+  const needed: ModelRule[] = [];
+  for (const rule of kept.toReversed()) {
+    const isTaken = (before: ModelRule) =>
+      rule.kind === "decide" && before.kind === "decide" && isWithin(rule.condition, before.condition);
+    if (!needed.some(isTaken)) needed.push(rule);
+  }
+  return needed;
 }
 
 /** Whether each part of the wider condition is one of the narrower too. */
 function isWithin(narrow: RuleCondition, wide: RuleCondition): boolean {
-  const isSame = (key: keyof RuleCondition) => meaningKey(narrow[key]) === meaningKey(wide[key]);
-  const parts = (names: Names) => [...names.patterns, ...names.lists.map(listKey)];
-  const holdsAll = (outer: Names, inner: Names) => parts(inner).every((each) => parts(outer).includes(each));
-  const types = wide.types === null || narrow.types?.every((type) => wide.types?.includes(type) === true) === true;
-  const names = wide.names === null || (narrow.names !== null && !isJoint(wide.names) && holdsAll(wide.names, narrow.names));
-  return types && names && (wide.clients === null || isSame("clients")) && holdsAll(narrow.except, wide.except);
+  return (
+    (wide.types === null || narrow.types?.every((type) => wide.types?.includes(type) === true) === true) &&
+    (wide.names === null || (narrow.names !== null && !isJoint(wide.names) && holdsAll(wide.names, narrow.names))) &&
+    (wide.clients === null || meaningKey(narrow.clients) === meaningKey(wide.clients)) &&
+    holdsAll(narrow.except, wide.except)
+  );
+}
+
+function holdsAll(outer: Names, inner: Names): boolean {
+  const held = partsOf(outer);
+  return partsOf(inner).every((each) => held.includes(each));
+}
+
+function partsOf({ patterns, lists }: Names): readonly string[] {
+  return [...patterns, ...lists.map(listKey)];
 }
 
 /** Whether exceptions within its lists take out names of others. */
