@@ -76,10 +76,10 @@ async function measure(
 ): Promise<void> {
   const before = partsIn("indexed");
   let over = false;
-  const disturbing = disturbances.map((disturb) => disturb(() => over));
-  const { latency, lost } = await load.ask(target, rate, forSeconds);
-  over = true;
-  const told = await Promise.all(disturbing);
+  const asked = load.ask(target, rate, forSeconds).finally(() => {
+    over = true;
+  });
+  const [{ latency, lost }, ...told] = await Promise.all([asked, ...disturbances.map((disturb) => disturb(() => over))]);
   const cell = (column: string) => told.find((each) => each.column === column)?.text ?? "";
   const finished = partsIn("indexed").filter((key) => !before.includes(key)).length;
   const micros = [latency?.medianMicros, latency?.p99Micros, latency?.p999Micros].map((each) => each?.toFixed(0));
