@@ -42,6 +42,8 @@ test("a record is explained under the version that decided it, after the list ha
   const before = await newest(first.control);
   expect(before).toMatchObject({ rule: "split", list: "cn", line: 2, version: first.site.app.state.version });
   expect(before.trace).toMatchObject([{ rule: "split", outcome: "decides", match: { list: "cn", pattern: "page.example" } }]);
+  // Files are kept behind the answers; one that is changed before cannot be.
+  expect(await first.control.versions()).toMatchObject([{ version: before.version, missing: [] }]);
   writeFileSync(first.list, "other.example\n");
   await first.site.reload(first.yaml);
   await first.site.ask("www.page.example");
