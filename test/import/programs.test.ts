@@ -31,6 +31,7 @@ import {
   type Setting,
 } from "./programs/program.ts";
 import { SMARTDNS } from "./programs/smartdns.ts";
+import { SMARTDNS_GROUPS } from "./programs/smartdns-groups.ts";
 
 const SETTING: Setting = {
   servers: {
@@ -184,6 +185,7 @@ test.each([
   { format: MOSDNS4 as Format<unknown>, count: 1200 },
   { format: DNSMASQ as Format<unknown>, count: 600 },
   { format: SMARTDNS as Format<unknown>, count: 600 },
+  { format: SMARTDNS_GROUPS as Format<unknown>, count: 600 },
   { format: ADGUARDHOME as Format<unknown>, count: 600 },
   { format: CHINADNS_NG as Format<unknown>, count: 600 },
   { format: MIHOMO as Format<unknown>, count: 600 },

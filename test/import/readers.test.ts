@@ -713,6 +713,66 @@ describe("smartdns", () => {
     });
   });
 
+  test("types that are emptied may be spans, and may be taken back", async () => {
+    const outcome = await smartdns(
+      "force-qtype-SOA 28,64-65\ngroup-begin a\nclient-rules 10.0.0.1\nforce-qtype-SOA -,28,65\ngroup-end\n",
+    );
+    expect(outcome.code).toBe(0);
+    await expectDecisions(outcome, {
+      "x.example AAAA": "nodata",
+      "x.example SVCB": "nodata",
+      "x.example HTTPS": "nodata",
+      "x.example A": "default",
+      "x.example AAAA @10.0.0.1": "default",
+      "x.example HTTPS @10.0.0.1": "default",
+      "x.example SVCB @10.0.0.1": "nodata",
+    });
+    expect((await smartdns("force-qtype-SOA 256-65535\n")).told("changed")).toContain(
+      "of a span of types the first 256 are empty",
+    );
+  });
+
+  test("a name that is freed has AAAA again, also of the clients of a group; that it has not the other types is told", async () => {
+    const outcome = await smartdns(
+      "force-qtype-SOA 16\ngroup-begin a\nclient-rules 10.0.0.1\nforce-AAAA-SOA yes\naddress /free.example/-\ngroup-end\n",
+    );
+    await expectDecisions(outcome, {
+      "free.example AAAA @10.0.0.1": "default",
+      "x.example AAAA @10.0.0.1": "nodata",
+      "x.example AAAA": "default",
+    });
+    expect(outcome.told("changed")).toMatch(/^8: newer versions of smartdns ask for these names in spite of `force-qtype-SOA`/m);
+  });
+
+  test("the group of a rule for domains is that of its clients, not a group of servers, and so is that of an included file", async () => {
+    const outcome = await smartdns(
+      "client-rules 10.0.0.1 -group away\ndomain-rules /home.example/ -g away -n home\nconf-file kids.conf -group kids\nclient-rules 10.0.0.2 -group kids\ndomain-rules /lost.example/ -g nobody -n home\n",
+      { "kids.conf": "force-AAAA-SOA yes\n" },
+    );
+    expect(outcome.code).toBe(0);
+    await expectDecisions(outcome, {
+      "home.example": "default",
+      "home.example A @10.0.0.1": "home",
+      "x.example A @10.0.0.1": "away",
+      "x.example AAAA @10.0.0.2": "nodata",
+      "x.example AAAA": "default",
+      "lost.example": "default",
+    });
+    expect(outcome.told("left")).toMatch(/^8: the group `nobody` has no clients: its rules hold for nobody/m);
+  });
+
+  test("addresses hold for all clients, and where a group has them otherwise it is told", async () => {
+    const outcome = await smartdns(
+      "address /a.example/192.0.2.1\ngroup-begin away\nclient-rules 10.0.0.1\naddress /a.example/#4\ngroup-end\naddress /b.example/192.0.2.2\n",
+    );
+    expect(outcome.code).toBe(0);
+    expect(outcome.told("changed")).toMatch(/^4: `#4` of a longer or shorter name takes this address away there/m);
+    expect(outcome.told("changed")).toMatch(/^9: the group `away` begins before this line and had none of it/m);
+    expect((await smartdns("force-qtype-SOA 1\naddress /a.example/192.0.2.1\n")).told("changed")).toContain(
+      "emptied this address too",
+    );
+  });
+
   test("of a group for domains the server of all names is that of the group", async () => {
     const outcome = await smartdns(
       "domain-set -name work -file work.txt\ngroup-begin office\ngroup-match -domain domain-set:work\nnameserver away\ngroup-end\n",

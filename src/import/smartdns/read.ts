@@ -1,7 +1,6 @@
-import { isIP } from "node:net";
 import { nameFromText } from "../../dns/name.ts";
-import { typeNumber } from "../../dns/types.ts";
-import { excepted, hostsOf, readHostLines } from "../hosts.ts";
+import { TYPE } from "../../dns/types.ts";
+import { hostsOf, readHostLines } from "../hosts.ts";
 import { clientId, hostName, ImportLists, isMac, isNetwork } from "../lists.ts";
 import {
   ANYTHING,
@@ -28,6 +27,7 @@ import {
 } from "../model.ts";
 import { askGroup, readServer, serverGroup, shownServer, sideOf } from "../servers.ts";
 import { filesOf, pathBeside, readLines } from "../source.ts";
+import { addressHosts, isAddressRule } from "./addresses.ts";
 import { byPath, meet, pathOf } from "./paths.ts";
 import { copyRules, type Flag, type GroupMember, newTree, type Route, type Tree } from "./tree.ts";
 import { type Flags, flagsOf, valuesOf } from "./words.ts";
@@ -44,6 +44,9 @@ export function readSmartdns(file: string, findings: Findings): Meaning {
 
 const QUIET =
   /^(speed-check-mode|cache-.*|prefetch-domain|serve-expired.*|rr-ttl.*|log-.*|audit-.*|dualstack-ip-.*|response-mode|max-.*|server-name|tcp-idle-time|user|data-dir|plugin|resolve-hostname|expand-ptr-from-address|local-ttl|ca-(file|path)|bind-cert.*|edns-client-subnet|force-aaaa-soa|force-qtype-soa|conf-file|domain-set|ip-set|proxy-server|smartdns-domain|socket-buff-size|odhcp-lease-file|ddns-domain|force-no-cname|restart-on-crash|no-daemon|no-pidfile)$/;
+
+/** Types of one span that a rule lists. */
+const MAX_SPAN = 256;
 
 class Reader {
   readonly #file: string;
@@ -65,7 +68,6 @@ class Reader {
   readonly #whitelist: string[] = [];
   /** Taken out of the answers of every server. */
   readonly #ignored: string[] = [];
-  readonly #answers: { ipv6?: "nodata" } = {};
   /** Groups, and before which of the lines each begins. */
   readonly #begun: { readonly tree: Tree; readonly atLine: number }[] = [];
   readonly #lines: { readonly key: string; readonly rest: string; readonly tree: Tree; readonly place: Place }[] = [];
@@ -84,19 +86,19 @@ class Reader {
     if (this.#seen.has(path)) return;
     this.#seen.add(path);
     let tree = outer;
+    const outers: Tree[] = [];
     for (const { text, ...at } of readLines(path, place, /^\s*#.*$/)) {
       const [, key = "", rest = ""] = /^(\S+)\s*(.*)$/.exec(text) ?? [];
       const { words, flags } = flagsOf(rest);
-      if (key === "conf-file")
-        for (const each of filesOf(pathBeside(this.#file, words[0] ?? "")))
-          this.readFile(each, at, valuesOf(flags, "group", "g").map((name) => this.#tree(name, at))[0] ?? tree);
-      else if (key === "group-begin") {
-        tree = this.#tree(words[0] ?? "", at);
-        const [base] = flags.get("inherit") ?? [];
-        if (base === undefined || base === "parent") tree.inherits = outer.name;
-        else tree.inherits = base === "none" ? null : base === "default" ? "" : base;
-        this.#begun.push({ tree, atLine: this.#lines.length });
-      } else if (key === "group-end") tree = outer;
+      if (key === "conf-file") {
+        const [named] = valuesOf(flags, "group", "g");
+        const within = named === undefined ? tree : this.#begin(named, tree.name, at);
+        for (const each of filesOf(pathBeside(this.#file, words[0] ?? ""))) this.readFile(each, at, within);
+      } else if (key === "group-begin") {
+        const [base = "parent"] = flags.get("inherit") ?? [];
+        outers.push(tree);
+        tree = this.#begin(words[0] ?? "", base === "none" ? null : ({ parent: tree.name, default: "" }[base] ?? base), at);
+      } else if (key === "group-end") tree = outers.pop() ?? outer;
       else if (key === "group-match" || key === "client-rules") {
         // Without a name the group in which the line stands is meant.
         const [named] = valuesOf(flags, "group", "g");
@@ -107,29 +109,45 @@ class Reader {
       } else if (key === "proxy-server") this.#proxies.set(flags.get("name")?.[0] ?? "", words[0] ?? "");
       else if (key === "domain-set") this.#domainSet(flags, at);
       else if (key === "ip-set") this.#addressSets.set(...this.#setOf(flags));
-      else this.#lines.push({ key: key.toLowerCase(), rest, tree, place: at });
+      else {
+        const [named] = key === "domain-rules" ? valuesOf(flags, "group", "g") : [];
+        const of = named === undefined ? tree : this.#begin(named, tree.name, at);
+        this.#lines.push({ key: key.toLowerCase(), rest, tree: of, place: at });
+      }
     }
   }
 
-  /** A group without rules of its own: those of the default one hold, whenever they come. */
+  /** From the next line on. @param inherits see `Tree`. */
+  #begin(name: string, inherits: string | null, place: Place): Tree {
+    const tree = this.#tree(name, place);
+    tree.inherits = inherits;
+    this.#begun.push({ tree, atLine: this.#lines.length });
+    return tree;
+  }
+
+  /** A group that never begins has no rules of its own: those of the default one hold, whenever they come. */
   #asRoot(tree: Tree): Tree {
     const joined = { ...newTree(tree.name, tree.place), clients: tree.clients, domains: tree.domains };
     copyRules(this.#root, joined);
-    copyRules(tree, joined);
     return joined;
   }
 
   #hasHosts(): boolean {
-    return this.#hosts.length > 0 || [...this.#root.addresses.values()].some(({ rule }) => !/^[#-]/.test(rule));
+    return this.#hosts.length > 0 || [...this.#root.addresses.values()].some(({ rule }) => isAddressRule(rule));
+  }
+
+  #ipv6Of(tree: Tree): "nodata" | "pass" {
+    return (tree.ipv6 ?? this.#root.ipv6)?.value ?? "pass";
+  }
+
+  #beginAt(line: number): void {
+    for (const { tree, atLine } of this.#begun) if (atLine === line) this.#inherit(tree);
   }
 
   /** A group begins with what the one that it inherits has by then: what comes later is not its. */
   #inherit(tree: Tree): void {
     const base = tree.inherits === "" ? this.#root : this.#trees.get(tree.inherits ?? "");
-    tree.ipv6 = {
-      value: base === this.#root ? (this.#answers.ipv6 ?? "pass") : (base?.ipv6?.value ?? "pass"),
-      place: tree.place,
-    };
+    tree.ipv6 = { value: base?.ipv6?.value ?? "pass", place: tree.place };
     if (base !== undefined) copyRules(base, tree);
   }
 
@@ -172,17 +190,21 @@ class Reader {
   meaning(): Meaning {
     for (const line of this.#lines) this.#addressFilter(line.key, line.rest);
     for (const [index, line] of this.#lines.entries()) {
-      for (const { tree, atLine } of this.#begun) if (atLine === index) this.#inherit(tree);
+      this.#beginAt(index);
       this.#line(line.key, line.rest, line.tree, line.place);
     }
+    this.#beginAt(this.#lines.length);
     const place = { file: this.#file, line: 1 };
     const fallback = this.#outcome("", place);
     const shared = new Set(this.#root.nameservers.values());
     const trees = [...this.#trees.values()].flatMap((tree) => {
-      if (tree.clients.length + tree.domains.length === 0) return [];
       const hasBegun = this.#begun.some((each) => each.tree === tree);
+      if (tree.clients.length + tree.domains.length === 0) {
+        if (hasBegun)
+          this.#findings.add("left", tree.place, `the group \`${tree.name}\` has no clients: its rules hold for nobody`);
+        return [];
+      }
       const joined = hasBegun ? tree : this.#asRoot(tree);
-      if (joined.ipv6?.value === (this.#answers.ipv6 ?? "pass")) joined.ipv6 = null;
       const clients = tree.clients.length === 0 ? null : tree.clients.flatMap((each) => this.#clientsOf(each));
       if (clients?.length === 0) return [];
       if (joined.inherits === null && this.#hasHosts())
@@ -191,6 +213,14 @@ class Reader {
           tree.place,
           `the group \`${tree.name}\` inherits nothing: here the hosts hold for its clients too`,
         );
+      if (hasBegun && joined.inherits !== null)
+        for (const [key, { rule, place: at }] of this.#root.addresses)
+          if (isAddressRule(rule) && !joined.addresses.has(key))
+            this.#findings.add(
+              "changed",
+              at,
+              `the group \`${tree.name}\` begins before this line and had none of it: here it holds for its clients too`,
+            );
       const every = joined.nameservers.get(".");
       const lastGroup = every?.group || (this.#groups.has(tree.name) ? tree.name : "");
       const last = lastGroup === "" ? fallback : this.#outcome(lastGroup, every?.place ?? place);
@@ -214,13 +244,16 @@ class Reader {
       origin: "smartdns",
       file: this.#file,
       rules: [...trees, ...this.#treeRules(this.#root, null, fallback, null)],
-      hosts: [...this.#hosts, ...this.#addressHosts()],
+      hosts: [
+        ...this.#hosts,
+        ...addressHosts(this.#root, [...this.#trees.values()], { findings: this.#findings, meetsSet: this.#meetsSet }),
+      ],
       bootstrap: [...this.#bootstrap],
       poison: NO_NETWORKS,
       bogus: { ...NO_NETWORKS, networks: this.#bogus },
       settings: {
         ...(this.#listen.length === 0 ? {} : { listen: { dns: this.#listen, http: [] } }),
-        ...(Object.keys(this.#answers).length === 0 ? {} : { answers: this.#answers }),
+        ...(this.#root.ipv6?.value === "nodata" ? { answers: { ipv6: "nodata" } } : {}),
       },
     };
   }
@@ -276,8 +309,7 @@ class Reader {
         this.#ecs = networkOf(first)[0] ?? null;
         break;
       case "force-aaaa-soa":
-        if (tree !== this.#root) tree.ipv6 = { value: first === "yes" ? "nodata" : "pass", place };
-        else if (first === "yes") this.#answers.ipv6 = "nodata";
+        tree.ipv6 = { value: first === "yes" ? "nodata" : "pass", place };
         break;
       case "force-qtype-soa":
         this.#emptyTypes(rest, tree, place);
@@ -314,8 +346,25 @@ class Reader {
     return { accept: filter("accepts", this.#whitelist), drop: [...filter("drops", this.#blacklist), ...this.#ignored] };
   }
 
+  /** Numbers and spans of them, separated by commas; `-,` before them takes them back. */
   #emptyTypes(written: string, tree: Tree, place: Place): void {
-    const types = written.split(/[\s,|]+/).flatMap((each) => typeNumber(each) ?? []);
+    const isBack = written.startsWith("-,");
+    const spans = written.split(/[\s,]+/).flatMap((each) => {
+      const [, first, last = first] = /^(\d+)(?:-(\d+))?/.exec(each) ?? [];
+      return first === undefined ? [] : [{ first: Number(first), last: Number(last) }];
+    });
+    const has = (type: number) => spans.some(({ first, last }) => type >= first && type <= last);
+    if (has(TYPE.AAAA)) tree.ipv6 = { value: isBack ? "pass" : "nodata", place };
+    if (isBack) {
+      for (const [index, each] of tree.emptyTypes.entries())
+        tree.emptyTypes[index] = { ...each, types: each.types.filter((type) => !has(type)) };
+      return;
+    }
+    if (spans.some(({ first, last }) => last - first >= MAX_SPAN))
+      this.#findings.add("changed", place, `\`${written}\`: of a span of types the first ${MAX_SPAN} are empty here`);
+    const types = spans
+      .flatMap(({ first, last }) => Array.from({ length: Math.min(last - first + 1, MAX_SPAN) }, (_, more) => first + more))
+      .filter((type) => type !== TYPE.AAAA);
     if (types.length > 0) tree.emptyTypes.push({ types, place });
   }
 
@@ -461,11 +510,10 @@ class Reader {
     const found = this.#names(written, place);
     if (found === null) return;
     const quiet = `
-  c speed-check-mode d dualstack-ip-selection r response-mode no-serve-expired ttl rr-ttl rr-ttl-min rr-ttl-max no-cache
+  g group c speed-check-mode d dualstack-ip-selection r response-mode no-serve-expired ttl rr-ttl rr-ttl-min rr-ttl-max no-cache
   no-ip-alias enable-cache`.split(/\s+/);
     for (const [flag, values] of flags) {
-      if (["n", "nameserver", "g", "group"].includes(flag))
-        for (const value of values) this.#setGroup(found.names, value, tree, place);
+      if (flag === "n" || flag === "nameserver") for (const value of values) this.#setGroup(found.names, value, tree, place);
       else if (flag === "a" || flag === "address") for (const value of values) this.#setAddress(found.names, value, tree, place);
       else if (!quiet.includes(flag))
         this.#findings.add("left", place, `\`-${flag}\` of \`domain-rules\`: nothing here corresponds to it`);
@@ -475,9 +523,11 @@ class Reader {
   #treeRules(tree: Tree, clients: readonly string[] | null, rest: Outcome, names: Names | null): readonly ModelRule[] {
     const condition = { ...ANYTHING, clients, names };
     const addressRules = [
-      ...(tree.ipv6 === null ? [] : [modify(condition, { ipv6: tree.ipv6.value }, tree.ipv6.place)]),
-      ...tree.emptyTypes.map(({ types, place }) => decide({ ...condition, types }, answered("nodata", place), place)),
       ...this.#addressRules(tree, clients),
+      ...(tree.ipv6 === null || this.#ipv6Of(tree) === this.#ipv6Of(this.#root)
+        ? []
+        : [modify(condition, { ipv6: tree.ipv6.value }, tree.ipv6.place)]),
+      ...tree.emptyTypes.map(({ types, place }) => decide({ ...condition, types }, answered("nodata", place), place)),
     ];
     this.#reportFreed(tree);
     this.#reportFlags(tree);
@@ -503,7 +553,7 @@ class Reader {
   /** `#`, `-` and their kin are one attribute in version 40: the longest name has it alone. Others add them up. */
   #reportFlags({ addresses, freed }: Tree): void {
     const flags: readonly Flag[] = [
-      ...[...addresses.values()].filter(({ rule }) => /^[#-]/.test(rule)),
+      ...[...addresses.values()].filter(({ rule }) => !isAddressRule(rule)),
       ...freed.map((each) => ({ ...each, rule: "nameserver -" })),
     ];
     const byName = byPath(flags);
@@ -523,7 +573,7 @@ class Reader {
   }
 
   /** Whether one of the names lies on a path with an entry of the sets. Of two sets nobody looks. */
-  #meetsSet({ lists }: Names, { patterns, lists: others }: Names): boolean {
+  readonly #meetsSet = ({ lists }: Names, { patterns, lists: others }: Names): boolean => {
     if (others.length > 0) return true;
     return patterns.some((pattern) => {
       const [bare = ""] = pathOf(pattern);
@@ -533,7 +583,7 @@ class Reader {
           this.#read.reachesBelow(list, bare) || (name !== null && this.#read.read(list).domains?.match(name, false) != null),
       );
     });
-  }
+  };
 
   /** In version 40 `-` is a flag, which longer names inherit: their own groups do not count. Here the longer name wins. */
   #reportFreed({ freed, nameservers }: Tree): void {
@@ -585,79 +635,17 @@ class Reader {
           `names freed by \`-\` are left out of \`${rule}\`, whichever is the longer: versions of smartdns differ there`,
         );
     }
-    const [freed] = of("-", "-6");
-    if (freed !== undefined && this.#answers.ipv6 === "nodata")
-      rules.unshift(modify({ ...forNames(union(of("-", "-6"))), clients }, { ipv6: "pass" }, freed.place));
-    return rules;
-  }
-
-  #addressHosts(): readonly Host[] {
-    const entries = new Map<string, Pick<Host, "addresses" | "place">>();
-    const shared = new Set(this.#root.addresses.values());
-    for (const tree of [this.#root, ...this.#trees.values()])
-      for (const entry of tree.addresses.values()) {
-        const { names, rule, place } = entry;
-        if (/^[#-]/.test(rule) || (tree !== this.#root && shared.has(entry))) continue;
-        const addresses = rule.split(",").filter((address) => isIP(address) !== 0);
-        if (addresses.length === 0 || names.lists.length > 0 || tree !== this.#root) {
-          this.#findings.add("blank", place, `\`address …/${rule}\`: only single names have addresses here, and for all clients`);
-          continue;
-        }
-        for (const pattern of names.patterns) {
-          // A name has one entry, and each family is that of the last line that names it.
-          const of = (family: number) => addresses.filter((address) => isIP(address) === family);
-          const known = entries.get(pattern);
-          const [four, six] = [4, 6].map((family) => {
-            const own = of(family);
-            return own.length > 0 ? own : (known?.addresses.filter((address) => isIP(address) === family) ?? []);
-          }) as [string[], string[]];
-          entries.set(pattern, { addresses: [...four, ...six], place: known?.place ?? place });
-        }
-      }
-    // A longer name inherits the family for which it has no address.
-    for (const [pattern, entry] of [...entries].toSorted(([one], [other]) => one.split(".").length - other.split(".").length)) {
-      const [own = "", ...outers] = pathOf(pattern);
-      const outer = [own, ...outers.flatMap((each) => [`*.${each}`, each])].find((each) => each !== pattern && entries.has(each));
-      const families = new Set(entry.addresses.map((address) => isIP(address)));
-      const inherited =
-        outer === undefined ? [] : (entries.get(outer)?.addresses.filter((each) => !families.has(isIP(each))) ?? []);
-      entries.set(pattern, { ...entry, addresses: [...entry.addresses, ...inherited] });
-    }
-    this.#reportMarks(entries);
-    const hosts = [...entries].flatMap(([pattern, entry]) => hostsOf(pattern, { ...entry, cname: null, others: "forward" }));
-    // The longer name wins: `-` frees it.
-    const free = [...this.#root.addresses.values()].filter(({ rule }) => rule === "-");
-    const freed = free.flatMap(({ names, place }) =>
-      names.patterns.flatMap((pattern) => {
-        const name = pattern.replace(/^(full:|\*\.)/, "");
-        return hosts.some((host) => host.wildcard && name.endsWith(`.${host.name}`)) ? excepted(pattern, place) : [];
-      }),
-    );
-    return [...hosts, ...freed];
-  }
-
-  /** `#` and `-` are one attribute, which longer names inherit: what is emptied or freed has no address, wherever both lie on one path. */
-  #reportMarks(entries: ReadonlyMap<string, Pick<Host, "addresses" | "place">>): void {
-    const marks = [...this.#root.addresses.values()].filter(({ rule }) => /^[#-]/.test(rule));
-    const hosts = [...entries].map(([pattern, entry]) => ({ ...entry, names: namesOf([pattern]) }));
-    const tell = ({ addresses, place }: Pick<Host, "addresses" | "place">, rule: string) => {
-      const family = { "4": 4, "6": 6 }[rule.slice(1)];
-      if (family === undefined || addresses.some((address) => isIP(address) === family))
+    for (const { rule, place } of of("-", "-4"))
+      if (tree.emptyTypes.some(({ types }) => types.some((type) => rule === "-" || type === TYPE.A)))
         this.#findings.add(
           "changed",
           place,
-          `\`${rule}\` of a longer or shorter name takes this address away there: here it is given`,
+          "newer versions of smartdns ask for these names in spite of `force-qtype-SOA`: here its types are empty for them too",
         );
-    };
-    const [marksByName, hostsByName] = [byPath(marks), byPath(hosts)];
-    const ofSet = marks.filter(({ names }) => names.lists.length > 0);
-    for (const host of hosts) {
-      const inSets = ofSet.filter(({ names }) => this.#meetsSet(names, host.names));
-      for (const { rule } of [...meet(host.names, marksByName), ...inSets]) tell(host, rule);
-      if (this.#answers.ipv6 === "nodata" && host.addresses.some((address) => isIP(address) === 6))
-        this.#findings.add("changed", host.place, "`force-AAAA-SOA` emptied this address too: here the address is given");
-    }
-    for (const { names, rule } of marks) for (const host of meet(names, hostsByName)) tell(host, rule);
+    const [freed] = of("-", "-6");
+    if (freed !== undefined && this.#ipv6Of(tree) === "nodata")
+      rules.unshift(modify({ ...forNames(union(of("-", "-6"))), clients }, { ipv6: "pass" }, freed.place));
+    return rules;
   }
 
   #bind(key: string, written: string, flags: Flags, place: Place): void {

@@ -63,4 +63,5 @@ export function copyRules(from: Tree, to: Tree): void {
   for (const [key, route] of from.nameservers) to.nameservers.set(key, route);
   for (const [key, rule] of from.addresses) to.addresses.set(key, rule);
   to.emptyTypes.push(...from.emptyTypes);
+  to.freed.push(...from.freed);
 }

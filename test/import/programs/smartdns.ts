@@ -8,12 +8,14 @@ import {
   type Group,
   type Question,
   questionOf,
+  type Ran,
   Rows,
+  type Setting,
 } from "./program.ts";
 
 /** smartdns: of a domain the longest rule decides for each attribute on its own, and a server is of the default group too, unless it is excluded. */
 
-interface Server {
+export interface Server {
   readonly group: Group;
   /** The groups it is in besides the default one; a group of the file has the name of a group of ours. */
   readonly named: readonly Group[];
@@ -21,11 +23,11 @@ interface Server {
   readonly filters: readonly ("-blacklist-ip" | "-whitelist-ip")[];
 }
 
-type Line =
+export type Line =
   | { readonly kind: "nameserver"; readonly domain: string; readonly target: Group | "-" }
   | { readonly kind: "address"; readonly domain: string; readonly rule: string }
   | { readonly kind: "rules"; readonly domain: string; readonly target: Group | null; readonly rule: string | null }
-  | { readonly kind: "switch"; readonly text: "force-AAAA-SOA yes" | "force-qtype-SOA 16" };
+  | { readonly kind: "switch"; readonly text: (typeof SWITCHES)[number] };
 
 interface Program {
   readonly servers: readonly Server[];
@@ -33,7 +35,7 @@ interface Program {
 }
 
 const DOMAINS = ["example.com", "a.example.com", "b.a.example.com", "shop.example.com", "test.net", "sub.test.net", "net"];
-const NAMES = [
+export const NAMES = [
   ...DOMAINS.filter((each) => each !== "net"),
   "x.a.example.com",
   "y.example.com",
@@ -44,13 +46,15 @@ const NAMES = [
 const FOUR = "10.1.2.3";
 const SIX = "fd00::1:2";
 const SET = "domain-set:some";
-const SET_NAMES = ["a.example.com", "test.net"];
+export const SET_NAMES = ["a.example.com", "test.net"];
+
+const SWITCHES = ["force-AAAA-SOA yes", "force-qtype-SOA 28", "force-qtype-SOA 16"] as const;
 
 const domain = fc.constantFrom(...DOMAINS, ...DOMAINS, SET);
 const target = fc.constantFrom<Group | "-">("near", "far", "third", "-");
 const rule = fc.constantFrom(FOUR, SIX, "#", "#4", "#6", "-", "-4", "-6");
 
-const line: fc.Arbitrary<Line> = fc.oneof(
+export const line: fc.Arbitrary<Line> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("nameserver" as const), domain, target }) },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("address" as const), domain, rule }) },
   {
@@ -66,7 +70,7 @@ const line: fc.Arbitrary<Line> = fc.oneof(
     weight: 1,
     arbitrary: fc.record({
       kind: fc.constant("switch" as const),
-      text: fc.constantFrom("force-AAAA-SOA yes" as const, "force-qtype-SOA 16" as const),
+      text: fc.constantFrom(...SWITCHES),
     }),
   },
 );
@@ -79,13 +83,15 @@ const server = (group: Group): fc.Arbitrary<Server> =>
     filters: fc.subarray(["-blacklist-ip" as const], { maxLength: 1 }),
   });
 
+export const servers = fc.tuple(server("near"), server("far"), server("third"));
+
 const program: fc.Arbitrary<Program> = fc.record({
-  servers: fc.tuple(server("near"), server("far"), server("third")),
+  servers,
   lines: fc.array(line, { minLength: 1, maxLength: 7 }).map((lines) => lines.filter(isAlone)),
 });
 
 /** One line of `#` or `-` for a domain: what several of them come to is no man's rule. */
-function isAlone(one: Line, index: number, all: readonly Line[]): boolean {
+export function isAlone(one: Line, index: number, all: readonly Line[]): boolean {
   const marked = (line: Line) =>
     (line.kind === "address" || line.kind === "rules") && /^[#-]/.test(line.rule ?? "")
       ? line.domain === SET
@@ -102,36 +108,54 @@ export const SMARTDNS: Format<Program> = {
   question: questionOf(NAMES, ["A", "AAAA", "TXT"], ["home", "foreign", "banned"]),
   make: ({ servers, lines }, setting) => {
     const rows = new Rows();
-    rows.add(`bind ${setting.listen.address}:${setting.listen.port}`);
-    rows.add("cache-size 0\nspeed-check-mode none\ndualstack-ip-selection no\nprefetch-domain no\nserve-expired no");
-    rows.add("blacklist-ip 203.0.113.0/24\nblacklist-ip 2001:db8:113::/48\ndomain-set -name some -file some.txt");
-    const ofServers = servers.map(({ group, named, isExcluded, filters }) => {
-      const { address, port } = setting.servers[group];
-      const flags = [...named.map((each) => `-group ${each}`), ...(isExcluded ? ["-exclude-default-group"] : []), ...filters];
-      return rows.add(`server ${address}:${port} ${flags.join(" ")}`);
-    });
+    const ofServers = addHead(rows, servers, setting);
     const numbered = lines.map((each) => ({ ...each, number: rows.add(lineText(each)) }));
     return {
-      files: { "smartdns.conf": rows.text, "some.txt": `${SET_NAMES.join("\n")}\n` },
+      files: { "smartdns.conf": rows.text, "some.txt": SET_TEXT },
       run: (question) => {
         const { answers, group, passed } = decideBy(numbered, question);
-        const members = servers.filter(({ named, isExcluded }) => (group === "-" ? !isExcluded : named.includes(group)));
-        const given = members.map((each): Answerer => {
-          const isDropped = question.type !== "TXT" && question.answers[each.group] === "banned" && each.filters.length > 0;
-          return isDropped ? "!nodata" : answerOf(each.group, question);
-        });
-        return {
-          answers: answers ?? given,
-          asked: new Set(answers === null ? members.map((each) => each.group) : []),
-          // Filters of addresses are told at the servers.
-          lines: new Set(members.some((each) => question.answers[each.group] === "banned") ? [...passed, ...ofServers] : passed),
-        };
+        return answers === null
+          ? askedOf(servers, { group, passed, ofServers }, question)
+          : { answers, asked: new Set(), lines: new Set(passed) };
       },
     };
   },
 };
 
-function lineText(each: Line): string {
+export const SET_TEXT = `${SET_NAMES.join("\n")}\n`;
+
+/** @returns the lines of the servers. */
+export function addHead(rows: Rows, servers: readonly Server[], setting: Setting): readonly number[] {
+  rows.add(`bind ${setting.listen.address}:${setting.listen.port}`);
+  rows.add("cache-size 0\nspeed-check-mode none\ndualstack-ip-selection no\nprefetch-domain no\nserve-expired no");
+  rows.add("blacklist-ip 203.0.113.0/24\nblacklist-ip 2001:db8:113::/48\ndomain-set -name some -file some.txt");
+  return servers.map(({ group, named, isExcluded, filters }) => {
+    const { address, port } = setting.servers[group];
+    const flags = [...named.map((each) => `-group ${each}`), ...(isExcluded ? ["-exclude-default-group"] : []), ...filters];
+    return rows.add(`server ${address}:${port} ${flags.join(" ")}`);
+  });
+}
+
+/** What the servers of a group answer. */
+export function askedOf(
+  servers: readonly Server[],
+  { group, passed, ofServers }: Pick<Decided, "group" | "passed"> & { readonly ofServers: readonly number[] },
+  question: Question,
+): Ran {
+  const members = servers.filter(({ named, isExcluded }) => (group === "-" ? !isExcluded : named.includes(group)));
+  const answers = members.map((each): Answerer => {
+    const isDropped = question.type !== "TXT" && question.answers[each.group] === "banned" && each.filters.length > 0;
+    return isDropped ? "!nodata" : answerOf(each.group, question);
+  });
+  return {
+    answers,
+    asked: new Set(members.map((each) => each.group)),
+    // Filters of addresses are told at the servers.
+    lines: new Set(members.some((each) => question.answers[each.group] === "banned") ? [...passed, ...ofServers] : passed),
+  };
+}
+
+export function lineText(each: Line): string {
   if (each.kind === "switch") return each.text;
   if (each.kind === "nameserver") return `nameserver /${each.domain}/${each.target}`;
   if (each.kind === "address") return `address /${each.domain}/${each.rule}`;
@@ -139,20 +163,20 @@ function lineText(each: Line): string {
   return `domain-rules /${each.domain}/${flags.join("")}`;
 }
 
-interface Decided {
+export interface Decided {
   /** null = servers answer. */
   readonly answers: readonly Answerer[] | null;
   readonly group: Group | "-";
   readonly passed: readonly number[];
 }
 
-type Numbered = Line & { readonly number: number };
+export type Numbered = Line & { readonly number: number };
 
 /**
  * From the shortest domain to the longest: each attribute of a longer one replaces that of a shorter one. `-`, `#` and their kin are one attribute, that of flags,
  * and after each domain what the flags ignore is forgotten.
  */
-function decideBy(numbered: readonly Numbered[], { name, type }: Question): Decided {
+export function decideBy(numbered: readonly Numbered[], { name, type }: Question): Decided {
   const passed: number[] = [];
   const held: { group?: Group | undefined; A?: string | undefined; AAAA?: string | undefined } = {};
   let flags: ReadonlySet<string> = new Set();
@@ -176,7 +200,7 @@ function decideBy(numbered: readonly Numbered[], { name, type }: Question): Deci
     if (flags.has("-") || flags.has("-6")) held.AAAA = undefined;
   }
   for (const one of numbered) if (one.kind === "switch") passed.push(one.number);
-  const hasSwitch = (text: string) => numbered.some((one) => one.kind === "switch" && one.text === text);
+  const hasSwitch = (...texts: readonly string[]) => numbered.some((one) => one.kind === "switch" && texts.includes(one.text));
   const group = held.group ?? "-";
   const answers = (answer: Answerer): Decided => ({ answers: [answer], group, passed });
   const own = { A: "4", AAAA: "6" }[type] ?? "none";
@@ -184,7 +208,8 @@ function decideBy(numbered: readonly Numbered[], { name, type }: Question): Deci
   if (!flags.has("-")) {
     if (flags.has("#")) return answers("!nodata");
     const isFreed = flags.has(`-${own}`);
-    if (!isFreed && (flags.has(`#${own}`) || (type === "AAAA" && hasSwitch("force-AAAA-SOA yes")))) return answers("!nodata");
+    if (!isFreed && (flags.has(`#${own}`) || (type === "AAAA" && hasSwitch("force-AAAA-SOA yes", "force-qtype-SOA 28"))))
+      return answers("!nodata");
   }
   const address = type === "A" || type === "AAAA" ? held[type] : undefined;
   return address === undefined ? { answers: null, group, passed } : answers(`=${address}`);
