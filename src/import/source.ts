@@ -31,6 +31,11 @@ export function pathBeside(file: string, written: string): string {
   return copies.slice(0, -1).find((copy) => existsSync(copy)) ?? path;
 }
 
+/** The path that a line of a file names, where a program looks beside the file of the line; copies of absolute paths lie beside `main`. */
+export function pathBesideLine(main: string, { file }: Place, written: string): string {
+  return pathBeside(isAbsolute(written) ? main : file, written);
+}
+
 /** A line of a text without its comment. */
 export interface SourceLine extends Place {
   readonly text: string;

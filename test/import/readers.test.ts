@@ -621,6 +621,24 @@ describe("smartdns", () => {
       "far.list": list,
     });
 
+  test("a relative path in a file that is included lies beside that file, not beside the main one", async () => {
+    const files = {
+      "parts/sets.conf": "domain-set -name s -file far.set\nconf-file more/routes.conf\nhosts-file house\n",
+      "parts/far.set": "inside.example\n",
+      "far.set": "outside.example\n",
+      "parts/more/routes.conf": "nameserver /domain-set:s/away\n",
+      "parts/house": "10.0.0.7 nas.example\n",
+    };
+    const outcome = await smartdns("conf-file parts/sets.conf\n", files);
+    await expectDecisions(outcome, { "inside.example": "away", "outside.example": "default", "nas.example": "addresses" });
+    const missing = await smartdns("conf-file parts/sets.conf\n", {
+      ...files,
+      "parts/sets.conf": "domain-set -name s -file set/far\nnameserver /domain-set:s/away\n",
+      "set/far": "x.example\n",
+    });
+    expect(missing.told("leak")).toContain("parts/set/far: no such file");
+  });
+
   test("tens of thousands of names are read in seconds", { timeout: 30_000 }, async () => {
     const lines = Array.from(
       { length: 15_000 },

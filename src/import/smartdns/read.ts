@@ -26,7 +26,7 @@ import {
   type ServerGroup,
 } from "../model.ts";
 import { askGroup, readServer, serverGroup, shownServer, sideOf } from "../servers.ts";
-import { filesOf, pathBeside, readLines } from "../source.ts";
+import { filesOf, pathBesideLine, readLines } from "../source.ts";
 import { addressHosts, isAddressRule } from "./addresses.ts";
 import { byPath, meet, pathOf } from "./paths.ts";
 import { copyRules, type Flag, type GroupMember, newTree, type Route, type Tree } from "./tree.ts";
@@ -93,7 +93,7 @@ class Reader {
       if (key === "conf-file") {
         const [named] = valuesOf(flags, "group", "g");
         const within = named === undefined ? tree : this.#begin(named, tree.name, at);
-        for (const each of filesOf(pathBeside(this.#file, words[0] ?? ""))) this.readFile(each, at, within);
+        for (const each of filesOf(pathBesideLine(this.#file, at, words[0] ?? ""))) this.readFile(each, at, within);
       } else if (key === "group-begin") {
         const [base = "parent"] = flags.get("inherit") ?? [];
         outers.push(tree);
@@ -108,7 +108,7 @@ class Reader {
         for (const written of flags.get("domain") ?? []) of.domains.push({ written, place: at });
       } else if (key === "proxy-server") this.#proxies.set(flags.get("name")?.[0] ?? "", words[0] ?? "");
       else if (key === "domain-set") this.#domainSet(flags, at);
-      else if (key === "ip-set") this.#addressSets.set(...this.#setOf(flags));
+      else if (key === "ip-set") this.#addressSets.set(...this.#setOf(flags, at));
       else {
         const [named] = key === "domain-rules" ? valuesOf(flags, "group", "g") : [];
         const of = named === undefined ? tree : this.#begin(named, tree.name, at);
@@ -177,13 +177,13 @@ class Reader {
   }
 
   /** Name and path of a set. */
-  #setOf(flags: Flags): [string, string] {
+  #setOf(flags: Flags, place: Place): [string, string] {
     const [[name = ""], [file = ""]] = [valuesOf(flags, "name", "n"), valuesOf(flags, "file", "f")];
-    return [name, pathBeside(this.#file, file)];
+    return [name, pathBesideLine(this.#file, place, file)];
   }
 
   #domainSet(flags: Flags, place: Place): void {
-    const [name, path] = this.#setOf(flags);
+    const [name, path] = this.#setOf(flags, place);
     this.#sets.set(name, [...(this.#sets.get(name) ?? []), domainList(path, "plain", name, place)]);
   }
 
@@ -281,7 +281,7 @@ class Reader {
         break;
       }
       case "hosts-file":
-        this.#hosts.push(...readHostLines(pathBeside(this.#file, first), place));
+        this.#hosts.push(...readHostLines(pathBesideLine(this.#file, place, first), place));
         break;
       case "bogus-nxdomain":
         this.#findings.add(
