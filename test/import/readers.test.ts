@@ -431,6 +431,19 @@ describe("dnsmasq", () => {
     expect(ranges.told("blank")).toContain("`domain=home,10.0.0.0/24`: the names of hosts that it makes are left out");
   });
 
+  test("names of hosts may lie in a folder, as OpenWrt writes it: every file of it is read, but for those of editors", async () => {
+    for (const key of ["addn-hosts", "hostsdir"]) {
+      const files = {
+        "hosts/lan": "10.0.0.1 nas.example\n",
+        "hosts/dhcp": "10.0.0.2 tv.example\n",
+        "hosts/lan~": "10.0.0.3 old.example\n",
+      };
+      const { code, text } = await dnsmasq(`${key}=hosts\n`, files);
+      expect(code).toBe(0);
+      expect(Object.keys(parse(text).hosts.records)).toEqual(["tv.example", "nas.example"]);
+    }
+  });
+
   test("a line for all names without a server denies them where there is no server, and counts for nothing beside one", async () => {
     const decides = async (text: string, decision: string) =>
       await expectDecisions(await runImport(".", { "dnsmasq.conf": `no-resolv\n${text}server=/work.example/9.9.9.9\n` }), {

@@ -139,10 +139,9 @@ class Reader {
       patterns.filter((each) => each.startsWith("*")),
       patterns.filter((each) => !each.startsWith("*")),
     ];
-    for (const name of readdirSync(folder).toSorted()) {
-      const isWanted = endings.length === 0 || endings.some((ending) => name.endsWith(ending.slice(1)));
-      const isLeft = /^(\.|#)|[~#]$/.test(name) || excluded.some((ending) => name.endsWith(ending));
-      if (isWanted && !isLeft && statSync(join(folder, name)).isFile()) this.readFile(join(folder, name), place);
+    for (const path of filesIn(folder)) {
+      const isWanted = endings.length === 0 || endings.some((ending) => path.endsWith(ending.slice(1)));
+      if (isWanted && !excluded.some((ending) => path.endsWith(ending))) this.readFile(path, place);
     }
   }
 
@@ -336,8 +335,15 @@ class Reader {
         if (name !== null && name !== target && target !== undefined)
           hosts.push({ name, wildcard: false, addresses: [], cname: target, others: "nodata", place });
     }
-    for (const { value, place } of this.#texts("addn-hosts"))
-      for (const host of this.#expanded(readHostLines(pathBeside(this.#file, value), place))) {
+    const written = [...this.#texts("addn-hosts"), ...this.#texts("hostsdir")].map(({ value, place }) => ({
+      path: pathBeside(this.#file, value),
+      place,
+    }));
+    // Either may be a folder, of which every file is read.
+    for (const { path, place } of written.flatMap((each) =>
+      (isFolder(each.path) ? filesIn(each.path) : [each.path]).map((path) => ({ ...each, path })),
+    ))
+      for (const host of this.#expanded(readHostLines(path, place))) {
         const known = hosts.findIndex(({ name, wildcard, cname }) => name === host.name && !wildcard && cname === null);
         if (known < 0) hosts.push(host);
         else hosts[known] = { ...host, addresses: [...new Set([...(hosts[known]?.addresses ?? []), ...host.addresses])] };
@@ -426,6 +432,7 @@ class Reader {
       "host-record",
       "cname",
       "addn-hosts",
+      "hostsdir",
       "listen-address",
       "filter-rr",
       "resolv-file",
@@ -444,6 +451,19 @@ class Reader {
     for (const { value, place } of this.#texts("rev-server"))
       this.#findings.add("blank", place, `\`rev-server=${value}\`: write a rule for the reverse zone`);
   }
+}
+
+function isFolder(path: string): boolean {
+  return existsSync(path) && statSync(path).isDirectory();
+}
+
+/** Files of a folder that dnsmasq reads: not those of editors. */
+function filesIn(folder: string): readonly string[] {
+  return readdirSync(folder)
+    .filter((name) => !/^(\.|#)|[~#]$/.test(name))
+    .toSorted()
+    .map((name) => join(folder, name))
+    .filter((path) => statSync(path).isFile());
 }
 
 /** The addresses that lines of one domain stand for: `#` is both zeros, and a line without an address has none. */
