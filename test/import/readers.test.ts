@@ -120,6 +120,16 @@ describe("AdGuard Home", () => {
     });
   });
 
+  test("that the names of search engines are rewritten for one client is told at the client, where it has settings of its own", async () => {
+    const search = "safe_search: { enabled: true, google: true }";
+    const kid = (own: string) => `clients:\n  persistent:\n    - { name: kid, ids: [10.0.0.8], ${own} }\n`;
+    const told = async (own: string) => (await adguard(plain, kid(own))).told("left");
+    const what = /^\d+: services, safe search, safe browsing and hours of the client `kid`/m;
+    expect(await told(`${search}, filtering_enabled: true`)).toMatch(what);
+    expect(await told("safesearch_enabled: true, filtering_enabled: true")).toMatch(what);
+    expect(await told(`${search}, use_global_settings: true`)).not.toMatch(what);
+  });
+
   test("rewrites hold for clients that are not filtered too, which the report says at the client, and for nobody where filtering is off", async () => {
     const rest =
       "filtering: { rewrites: [{ domain: nas.example, answer: 10.0.0.5 }] }\nclients:\n  persistent:\n    - { name: free, ids: [10.0.0.9], use_global_settings: false, filtering_enabled: false }\n";

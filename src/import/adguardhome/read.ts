@@ -452,12 +452,14 @@ class Reader {
     for (const item of this.#clientItems()) {
       const services = childOf(item, "blocked_services");
       const ids = itemsOf(childOf(services, "ids") ?? services);
-      const isOwn = ids.length > 0 || ["parental_enabled", "safebrowsing_enabled"].some((key) => isOn(item, key));
+      const settings = ["parental_enabled", "safebrowsing_enabled", "safesearch_enabled"];
+      const isSafe = isOn(childOf(item, "safe_search"), "enabled") || settings.some((key) => isOn(item, key));
+      const isOwn = ids.length > 0 || (isSafe && !isOn(item, "use_global_settings"));
       if (isOwn)
         this.#findings.add(
           "left",
           item.place,
-          `services, safe browsing and hours of the client \`${textAt(item, "name")}\`: not carried over; hours can be written as \`when\` of a rule`,
+          `services, safe search, safe browsing and hours of the client \`${textAt(item, "name")}\`: not carried over; hours can be written as \`when\` of a rule`,
         );
     }
     const [dhcp, tls] = [childOf(this.#tree, "dhcp"), childOf(this.#tree, "tls")];
