@@ -237,6 +237,14 @@ export const NO_NAMES: Names = { patterns: [], lists: [] };
 export const NO_NETWORKS: Networks = { networks: [], lists: [] };
 export const ANYTHING: RuleCondition = { names: null, except: NO_NAMES, types: null, clients: null };
 
+/** The reverse zones of the addresses of a house. */
+export const PRIVATE_REVERSE: readonly string[] = [
+  "10.in-addr.arpa",
+  "168.192.in-addr.arpa",
+  ...Array.from({ length: 16 }, (_, index) => `${16 + index}.172.in-addr.arpa`),
+  "d.f.ip6.arpa",
+];
+
 /** Names alone as a condition. */
 export function forNames(names: Names, except: Names = NO_NAMES): RuleCondition {
   return { ...ANYTHING, names, except };

@@ -20,6 +20,7 @@ import {
   namesIn,
   namesOf,
   type Outcome,
+  PRIVATE_REVERSE,
   type RuleCondition,
   type ServerGroup,
 } from "./model.ts";
@@ -653,14 +654,8 @@ const SWITCHES: ReadonlyMap<number, string> = new Map([
   [TYPE.HTTPS, "https"],
 ]);
 
-/** Zones of a house, and the reverse zones of its addresses. */
+/** Zones of a house. */
 const PRIVATE_ZONES = ["lan", "local", "home.arpa", "internal"];
-const PRIVATE_REVERSE = [
-  "10.in-addr.arpa",
-  "168.192.in-addr.arpa",
-  ...Array.from({ length: 16 }, (_, index) => `${16 + index}.172.in-addr.arpa`),
-  "d.f.ip6.arpa",
-];
 
 /** The pattern of names of one label. */
 const SINGLE = "single:";

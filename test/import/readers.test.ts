@@ -454,6 +454,20 @@ describe("dnsmasq", () => {
     }
   });
 
+  test("with `bogus-priv` a server of the house is not asked for PTR of private addresses, but one of their zone is", async () => {
+    const text = "no-resolv\nserver=127.0.0.1#5353\nserver=/2.168.192.in-addr.arpa/192.168.2.1\nport=5300\n";
+    const of = async (more: string) => await runImport(".", { "dnsmasq.conf": `${text}${more}` });
+    const [inner, other] = ["7.2.168.192.in-addr.arpa PTR", "7.1.168.192.in-addr.arpa PTR"];
+    const router = (await decisions(await of(""), { [inner]: "" }))[inner] ?? "";
+    await expectDecisions(await of("bogus-priv\n"), {
+      [inner]: router,
+      [other]: "nodata",
+      "7.1.0.10.in-addr.arpa PTR": "nodata",
+    });
+    expect(router).not.toBe("nodata");
+    expect((await decisions(await of(""), { [other]: "" }))[other]).not.toBe("nodata");
+  });
+
   test("a line for all names without a server denies them where there is no server, and counts for nothing beside one", async () => {
     const decides = async (text: string, decision: string) =>
       await expectDecisions(await runImport(".", { "dnsmasq.conf": `no-resolv\n${text}server=/work.example/9.9.9.9\n` }), {

@@ -1,11 +1,13 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { isIP } from "node:net";
 import { basename, dirname, join } from "node:path";
+import { TYPE } from "../../dns/types.ts";
 import { excepted, hostsOf, hostWith, NO_HOSTS_FILE, readHostLines } from "../hosts.ts";
 import { hostName, isNetwork } from "../lists.ts";
 import {
   answered,
   type Choices,
+  decide,
   domainList,
   type Findings,
   forNames,
@@ -19,10 +21,11 @@ import {
   namesOf,
   type Outcome,
   type Place,
+  PRIVATE_REVERSE,
   routes,
   type SourceServer,
 } from "../model.ts";
-import { askGroup, hostPort, nameOfSide, readServer, serverGroup } from "../servers.ts";
+import { askGroup, hostPort, nameOfSide, readServer, serverGroup, sideOfAll } from "../servers.ts";
 import { pathBeside, readLines } from "../source.ts";
 
 /**
@@ -215,7 +218,7 @@ class Reader {
     return {
       origin: "dnsmasq",
       file: this.#file,
-      rules: [...rebinding, ...this.#withoutIpv6(), ...routes(choices, rest)],
+      rules: [...rebinding, ...this.#withoutIpv6(), ...this.#privatePtr(rest), ...routes(choices, rest)],
       hosts: this.#hosts(),
       bootstrap: [],
       poison: NO_NETWORKS,
@@ -244,6 +247,17 @@ class Reader {
       const outcome = targets.includes("#") ? rest : isLocal ? answered("nxdomain", place) : this.#outcome(asked, place);
       return { names: { patterns, lists }, outcome, place };
     });
+  }
+
+  /** With `bogus-priv` nobody is asked for PTR of private addresses but a server of their zone. Here a server of the house is. */
+  #privatePtr(rest: Outcome): readonly ModelRule[] {
+    const place = this.#options.get("bogus-priv");
+    if (place === undefined || rest.kind !== "ask" || sideOfAll(rest.group.servers) !== "home") return [];
+    const own = [...this.#servers.keys(), ...this.#addresses.keys()];
+    const zones = PRIVATE_REVERSE.filter((zone) => !own.some((each) => zone === each || zone.endsWith(`.${each}`)));
+    const inner = own.filter((each) => zones.some((zone) => each.endsWith(`.${zone}`)));
+    const condition = { ...forNames(namesOf(zones), namesOf(inner)), types: [TYPE.PTR] };
+    return zones.length === 0 ? [] : [decide(condition, answered("nxdomain", place), place, "bogus-priv")];
   }
 
   /** `address=/x/::` alone empties AAAA: other types go on, and longer names have their own lines. */
