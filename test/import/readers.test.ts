@@ -712,6 +712,21 @@ describe("smartdns", () => {
     });
   });
 
+  test("a server that a group for domains inherits for one of them comes before its own", async () => {
+    const outcome = await smartdns(
+      "domain-set -name s -file s.txt\nnameserver /domain-set:s/home\nnameserver /mail.work.example/home\nnameserver /free.work.example/-\ngroup-begin away\ngroup-match -domain work.example\ngroup-match -domain news.set.example\ngroup-end\n",
+      { "s.txt": "set.example\nin.work.example\n" },
+      "--allow-leaks",
+    );
+    await expectDecisions(outcome, {
+      "work.example": "away",
+      "x.work.example": "away",
+      "mail.work.example": "home",
+      "in.work.example": "home",
+      "news.set.example": "home",
+    });
+  });
+
   test("a server for some names of a group for domains is left out, and told", async () => {
     const outcome = await smartdns(
       "group-begin home\ngroup-match -domain work.example\nnameserver /mail.work.example/away\ngroup-end\n",

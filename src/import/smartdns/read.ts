@@ -547,7 +547,12 @@ class Reader {
         place,
       };
     });
-    return [...addressRules, ...routes(names === null ? split : [], rest, tree.name, condition)];
+    if (names === null) return [...addressRules, ...routes(split, rest, tree.name, condition)];
+    // A server that the group inherits for a name comes before its own: the rules of the default group say it.
+    const shared = new Set(this.#root.nameservers.values());
+    const inherited = [...sets, ...single].filter((route) => shared.has(route) && route.group !== "");
+    const except = joinNames(inherited.map((route) => route.names).filter(({ patterns }) => patterns[0] !== "."));
+    return [...addressRules, ...routes([], rest, tree.name, { ...condition, except })];
   }
 
   /** `#`, `-` and their kin are one attribute in version 40: the longest name has it alone. Others add them up. */
