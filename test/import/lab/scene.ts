@@ -48,8 +48,8 @@ export function sceneOf(texts: readonly string[], ownPort: number): Scene {
     ports.udp.add(Number(port));
     ports.tcp.add(Number(port));
   }
-  const four = text.match(/\b\d{1,3}(\.\d{1,3}){3}\b(?!\/)/g) ?? [];
-  const six = text.match(/\b[0-9a-f]{1,4}(:[0-9a-f]{0,4}){2,7}\b(?!\/)/gi) ?? [];
+  const four = text.match(/\b\d{1,3}(\.\d{1,3}){3}\b(?!\/\d)/g) ?? [];
+  const six = text.match(/\b[0-9a-f]{1,4}(:[0-9a-f]{0,4}){2,7}\b(?!\/\d)/gi) ?? [];
   const addresses = [...new Set([...four, ...six])].filter((each) => isIP(each) !== 0).slice(0, MAX_ADDRESSES);
   // A program without a bootstrap server asks the resolver of the host.
   const resolver = existsSync("/etc/resolv.conf")
