@@ -329,9 +329,8 @@ class Walker {
   #fallback(step: Extract<Step, { kind: "fallback" }>, path: Path, next: (path: Path) => void): void {
     const { place, afterMs } = step;
     // Each branch has a copy of the question, with the answer that is there.
-    const start = { ...path, fromHosts: null };
-    const firsts = this.leavesOf(step.first, start, place);
-    const seconds = this.leavesOf(step.second, start, place);
+    const firsts = this.leavesOf(step.first, path, place);
+    const seconds = this.leavesOf(step.second, path, place);
     for (const first of firsts)
       for (const second of seconds) {
         // Each way of one branch meets each of the other.
