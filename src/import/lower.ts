@@ -45,8 +45,8 @@ export interface Lowered {
   readonly replace: readonly ChosenAddresses[];
   /** Addresses of forged answers that the outcome knows of. */
   readonly poison: readonly Networks[];
-  /** Why the rule only keeps its names from going elsewhere; null = it does what it should. */
-  readonly closed: string | null;
+  /** Why the rule only keeps its names from going elsewhere, and where; null = it does what it should. */
+  readonly closed: { readonly why: string; readonly place: Place } | null;
 }
 
 export interface ChosenAddresses {
@@ -70,6 +70,7 @@ interface Leaves {
 }
 
 type Judge = Extract<Outcome, { kind: "judge" }>;
+type Unknown = Extract<Outcome, { kind: "unknown" }>;
 
 export class Lowering {
   readonly #lists: ImportLists;
@@ -78,7 +79,7 @@ export class Lowering {
   #replace: ChosenAddresses[] = [];
   /** Outcomes share their branches: each without its steps that replace addresses. */
   #stripped = new Map<Outcome, Outcome>();
-  #closed = "";
+  #closed: Lowered["closed"] = null;
 
   constructor(lists: ImportLists, findings: Findings) {
     this.#lists = lists;
@@ -195,7 +196,7 @@ export class Lowering {
     const of = this.#group(outcome.of);
     if (of === null) return this.#close(place, "an answer is judged that no group gave");
     const leaves = this.#leaves(outcome, instead);
-    if (typeof leaves === "string") return this.#close(place, leaves);
+    if ("why" in leaves) return this.#close(leaves.place, leaves.why);
     const { home, foreign, empty, failed, listed } = leaves;
     const self = askedKey(outcome.of);
     const isSelf = (leaf: Outcome) => askedKey(leaf) === self;
@@ -222,9 +223,12 @@ export class Lowering {
       this.#findings.add(
         "changed",
         place,
-        `all addresses of an answer must be in the list, also behind an alias; one was enough for an answer of \`${of.group.name}\`. AAAA and HTTPS go the way of A; HTTPS records were always those of \`${far.group.name}\``,
+        `all addresses of an answer must be in the list, also behind an alias; AAAA and HTTPS go the way of A, and other types where it is known. ${
+          outcome.differs ??
+          `One address was enough for an answer of \`${of.group.name}\`, and records of types without addresses, HTTPS too, were always those of \`${far.group.name}\``
+        }`,
       );
-      if (instead === null)
+      if (instead === null && outcome.differs === undefined)
         this.#findings.add(
           "changed",
           place,
@@ -265,7 +269,7 @@ export class Lowering {
         this.#findings.add(
           "changed",
           place,
-          `all addresses of an answer of \`${of.group.name}\`, and then of \`${near.group.name}\`, must be in the list; one of the first was enough`,
+          `all addresses of an answer of \`${of.group.name}\`, and then of \`${near.group.name}\`, must be in the list; one of the first was enough. AAAA and HTTPS go the way of A, and other types where it is known: records of types without addresses were always those of \`${of.group.name}\``,
         );
         const away = [empty, failed].filter((leaf) => !isSelf(leaf) && (group === null || leaf !== instead));
         if (away.length > 0)
@@ -325,16 +329,15 @@ export class Lowering {
     return { ...group, drop };
   }
 
-  /** A text says why they are not known. */
-  #leaves(outcome: Judge, instead: Outcome | null): Leaves | string {
-    const follow = (answer: Answer): Outcome | string => {
+  /** What is not known stands for all of them. */
+  #leaves(outcome: Judge, instead: Outcome | null): Leaves | Unknown {
+    const follow = (answer: Answer): Outcome => {
       let leaf: Outcome = outcome;
       while (leaf.kind === "judge" && askedKey(leaf.of) === askedKey(outcome.of)) {
         const truth = truthOf(leaf.test, answer);
-        if (typeof truth === "string") return truth;
+        if (typeof truth === "string") return { kind: "unknown", why: truth, place: leaf.place };
         leaf = truth ? leaf.yes : leaf.no;
       }
-      if (leaf.kind === "unknown") return leaf.why;
       return leaf.kind === "nothing" && instead !== null ? instead : leaf;
     };
     const within = (...all: readonly (Networks | undefined)[]) =>
@@ -351,8 +354,7 @@ export class Lowering {
       .filter((networks) => networks !== own)
       .map((networks) => ({ networks, alone: within(networks), atHome: within(networks, own) }));
     const leaves = [...Object.values(found), ...listed.flatMap(({ alone, atHome }) => [alone, atHome])];
-    const wrong = leaves.find((leaf) => typeof leaf === "string");
-    return wrong ?? ({ ...found, listed } as Leaves);
+    return leaves.find((leaf) => leaf.kind === "unknown") ?? { ...found, listed };
   }
 
   /** Groups of the same side or fewer: what cannot be a group is left out, never put in. */
@@ -364,7 +366,7 @@ export class Lowering {
         return this.#group(outcome.of);
       case "judge": {
         const leaves = this.#leaves(outcome, null);
-        if (typeof leaves === "string" || outcome.of.kind !== "ask") return null;
+        if ("why" in leaves || outcome.of.kind !== "ask") return null;
         const isKept = askedKey(leaves.foreign) === askedKey(outcome.of);
         const group = this.#group(leaves.foreign);
         if (group !== null)
@@ -450,7 +452,7 @@ export class Lowering {
   }
 
   #close(place: Place, why: string): null {
-    this.#closed = why;
+    this.#closed = { why, place };
     this.#findings.add("blank", place, `${why}: its names are refused, so that they go nowhere else`);
     return null;
   }

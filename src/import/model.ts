@@ -29,6 +29,8 @@ export interface ListFile {
   readonly joint?: string;
   /** Whether a star in a name is no wildcard for the source: nobody asks for such a name. */
   readonly starsMatchNothing?: boolean;
+  /** Whether the source knows bare names alone: with a dot at its end or a prefix such as `full:` a line matches nothing there. */
+  readonly bareNames?: boolean;
 }
 
 /** The union of patterns, as section `rules` writes them, and lists of domains. */
@@ -117,6 +119,8 @@ export type Outcome =
       readonly yes: Outcome;
       readonly no: Outcome;
       readonly place: Place;
+      /** What the source does otherwise than `compare`, where the test is not one of any answer by any of its addresses, after the answer has come. */
+      readonly differs?: string;
     }
   /** `second` is asked when `first` brings nothing, or nothing within `afterMs`. */
   | {
@@ -322,8 +326,12 @@ export function routes(choices: Choices, rest: Outcome, label = "", condition: R
   ];
 }
 
-/** The near answer where its addresses are in one of the lists, else the far one. */
-export function compareOf(near: Ask, far: Outcome, lists: readonly ListFile[], place: Place): Outcome {
+/** The near answer where its addresses are in one of the lists, else the far one. @param differs what the source does otherwise. */
+export function compareOf(
+  near: Ask,
+  far: Outcome,
+  { lists, place, differs }: { readonly lists: readonly ListFile[]; readonly place: Place; readonly differs: string },
+): Outcome {
   const test = { kind: "addresses", networks: { networks: [], lists } } as const;
-  return { kind: "judge", of: near, test, yes: near, no: far, place };
+  return { kind: "judge", of: near, test, yes: near, no: far, place, differs };
 }

@@ -163,9 +163,12 @@ class Writer {
   }
 
   #decide(rule: Extract<ModelRule, { kind: "decide" }>, lowered: Lowered = this.#lowering.lower(rule.outcome)): void {
-    const { condition, place } = rule;
+    const { condition } = rule;
     if (lowered.closed !== null && condition.names === null && condition.clients === null)
-      throw new ImportError(place, `${lowered.closed}. It stands for every name that no list holds, so nothing is written`);
+      throw new ImportError(
+        lowered.closed.place,
+        `${lowered.closed.why}. It stands for every name that no list holds, so nothing is written`,
+      );
     if (condition.names === null && lowered.action.kind !== "answer") this.#openZones(rule, lowered);
     this.#emit(rule, lowered);
   }
@@ -215,7 +218,7 @@ class Writer {
     const name = this.#push(
       { condition, label },
       { ...modifiers, ...chosen, ...yaml },
-      closed === null ? null : `Closed: ${closed}`,
+      closed === null ? null : `Closed: ${closed.why}`,
     );
     if (name === null) return;
     const exact = answer === "nxdomain" ? this.#source.exactName(condition.names ?? NO_NAMES) : null;

@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { CHINA_ADDRESSES, expectDecisions, type Outcome, runImport, sequence } from "./sources.ts";
 
@@ -432,6 +434,30 @@ describe("answers made here", () => {
     expect((await five(judged)).told("changed")).toContain(after);
     const both = `${sequence("first", 'exec: $near\n{ matches: "!resp_ip $home", exec: drop_resp }')}${sequence("second", "exec: $far")}  - { tag: both, type: fallback, args: { primary: first, secondary: second, threshold: 300, always_standby: true } }\n`;
     expect((await five("exec: $both", both)).told("changed")).not.toContain("not after it");
+  });
+
+  test("records of types without addresses were those of the servers that judge nothing: the report says so where they follow the verdict", async () => {
+    const judged = "exec: $near\n{ matches: resp_ip $home, exec: accept }\nexec: drop_resp\nexec: $far";
+    expect((await five(judged)).told("changed")).toContain("HTTPS too, were always those of `far`");
+    const first = "exec: $far\n{ matches: resp_ip $home, exec: $near }";
+    expect((await five(first)).told("changed")).toContain("records of types without addresses were always those of `far`");
+  });
+
+  test("where hosts without the type were overwritten by a fallback, the report says that the hosts hold", async () => {
+    const plugins =
+      '  - { tag: own, type: hosts, args: { entries: ["nas.example 192.0.2.9"] } }\n  - { tag: both, type: fallback, args: { primary: near, secondary: far } }\n';
+    const outcome = await five("exec: $own\n{ matches: has_wanted_ans, exec: accept }\nexec: $both", plugins);
+    expect(outcome.told("changed")).toMatch(
+      /`near` \(line \d+\) asks for these names too and its answer counted: here the hosts hold/,
+    );
+  });
+
+  test("a condition that is not known refuses the whole at its own line, not at that of the fallback above it", async () => {
+    const plugins = `${sequence("first", "exec: $near\n{ matches: resp_ip $home, exec: accept }\n{ matches: cname cdn.example, exec: drop_resp }")}${sequence("second", "exec: $far")}  - { tag: both, type: fallback, args: { primary: first, secondary: second } }\n`;
+    const { error, where } = await five("exec: $both", plugins);
+    const lines = readFileSync(join(where, "config.yaml"), "utf8").split("\n");
+    expect(error?.message).toContain("the condition `cname cdn.example`");
+    expect(lines[(error?.line ?? 0) - 1]).toContain("cname cdn.example");
   });
 
   test("a server that is asked again when its answer was dropped is no comparison", async () => {

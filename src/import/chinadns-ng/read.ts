@@ -160,7 +160,7 @@ class Reader {
   }
 
   #list({ text, ...place }: SourceLine, tag: string): ListFile {
-    return { ...domainList(pathBeside(this.#file, text), "plain", tag, place), starsMatchNothing: true };
+    return { ...domainList(pathBeside(this.#file, text), "plain", tag, place), starsMatchNothing: true, bareNames: true };
   }
 
   /** All tags, the first that has a name before the others. */
@@ -278,12 +278,9 @@ class Reader {
         this.#value("noip-as-chnip")?.place ?? at,
         "an empty answer of `china` counted; here `trust` decides",
       );
-    this.#findings.add(
-      "changed",
-      at,
-      "of other types than A and AAAA the first answer of either side counted; here HTTPS goes the way of A, and `trust` alone is asked for the rest",
-    );
-    return rest(compareOf(near, far, this.#home(at), at), at);
+    const differs =
+      "There the first address of an answer of `china` was enough, and was waited for until it came, which ends here with `compare.within`; of other types than A and AAAA the first answer of either side counted";
+    return rest(compareOf(near, far, { lists: this.#home(at), place: at, differs }), at);
   }
 
   /**

@@ -348,12 +348,9 @@ class Reader {
     if (textAt(filter, "geoip") === "false") return [...always, rest(this.#poisoned(near, far, filter, place), place)];
     const code = textAt(filter, "geoip-code") || "CN";
     const list = this.#geo(["geoip.dat", "GeoIP.dat", "Country.mmdb", "country.mmdb"], code, "addresses", place);
-    this.#findings.add(
-      "changed",
-      place,
-      "types other than A and AAAA follow what the addresses have shown, else `fallback`; mihomo asked `nameserver` for them",
-    );
-    return [...always, rest(compareOf(near, far, [list], place), place)];
+    const differs =
+      "mihomo looked at AAAA by itself, asked `fallback` after an answer of `nameserver` and not together with it, and asked `nameserver` alone for types other than A and AAAA";
+    return [...always, rest(compareOf(near, far, { lists: [list], place, differs }), place)];
   }
 
   /** Without the addresses of the country: `fallback` is asked where there is no address, and where one is forged. */
