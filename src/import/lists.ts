@@ -114,6 +114,7 @@ export class ImportLists {
       further: "with a star, and never matched",
     });
     if (list.category === "plain") reportWildcards(bytes, list, findings);
+    if (list.bareNames === true) reportDressedNames(bytes, list, findings);
     if (list.category === "adguard") reportModifierAll(bytes, list, use, findings);
     if (list.category === "adguard" && use === "allows") reportExceptions(bytes, list, findings);
     return true;
@@ -283,6 +284,19 @@ function reportWildcards(bytes: Buffer, list: ListFile, findings: Findings): voi
         ? `\`${text}\` of the list \`${list.tag}\` is a name alone there, and none here: write \`full:${text.slice(2)}\``
         : `\`${text}\` of the list \`${list.tag}\` means less there than here, where it is the whole domain: remove the line, or write what it means`,
     further: "with `*.`, `+.` or `-.` before a name",
+  });
+}
+
+/** smartdns and chinadns-ng take a dot at an end of a name, and a prefix, for letters of a name that nobody asks for. */
+function reportDressedNames(bytes: Buffer, list: ListFile, findings: Findings): void {
+  const lines = linesWhere(bytes, (text) => /^(\.[^\s.]|[^\s#*+]+\.(\s|$)|(full|domain|keyword|regexp):)/.test(text));
+  tellLines(lines, list, findings, {
+    kind: "leak",
+    one: ({ text }) =>
+      `\`${text}\` of the list \`${list.tag}\` matches ${
+        text.endsWith(".") ? "nothing in chinadns-ng and smartdns 40" : "nothing there"
+      }, where a list has bare names alone, and names here: remove the line, or write the name bare`,
+    further: "with a dot at an end of the name or a prefix, each of which matches nothing there",
   });
 }
 

@@ -685,6 +685,13 @@ describe("smartdns", () => {
     await expectDecisions(outcome, { "www.n14999.example": "home", "www.n7.example AAAA": "nodata" });
   });
 
+  test("lines of a set that are no bare names match nothing there: they are told as leaks", async () => {
+    const set = "domain-set -name cn -file cn.txt\nnameserver /domain-set:cn/home\n";
+    const { code, told } = await smartdns(set, { "cn.txt": "shop.example\n.dot.example\nkeyword:shop\n" });
+    expect(code).toBe(1);
+    expect(told("leak")).toMatch(/^2: `\.dot\.example` of the list `cn` matches nothing there.*\n3: `keyword:shop` of the list/);
+  });
+
   test("`/./` is every name that no other line has, beside sets too, and what version 40 makes of it is told", async () => {
     const set = "domain-set -name cn -file cn.txt\nnameserver /domain-set:cn/home\n";
     for (const [lines, files] of [
@@ -1026,6 +1033,28 @@ describe("chinadns-ng", () => {
     // A file of two tags is of the first.
     const twice = await chinadns("group null\ngroup-dnl ads.txt\ngroup own\ngroup-dnl ads.txt\ngroup-upstream 9.9.9.9\n");
     await expectDecisions(twice, { "ads.example": "own" });
+  });
+
+  test("lines of a list that are no bare names match nothing there: they are told as leaks", async () => {
+    const { code, told } = await chinadns("", {
+      ...FILES,
+      "chn.txt": "baidu.example\n.dot.example\ntail.example.\nfull:one.example\n",
+    });
+    expect(code).toBe(1);
+    expect(told("leak")).toBe(
+      [
+        "2: `.dot.example` of the list `chn` matches nothing there, where a list has bare names alone, and names here: remove the line, or write the name bare",
+        "3: `tail.example.` of the list `chn` matches nothing in chinadns-ng and smartdns 40, where a list has bare names alone, and names here: remove the line, or write the name bare",
+        "4: `full:one.example` of the list `chn` matches nothing there, where a list has bare names alone, and names here: remove the line, or write the name bare",
+      ].join("\n"),
+    );
+  });
+
+  test("of names that no list has, the report says what the program compared, and nothing of an order of the servers", async () => {
+    const told = (await chinadns("")).told("changed");
+    expect(told).toContain("other types where it is known. There the first address of an answer of `china` was enough");
+    expect(told).not.toContain("not after it");
+    expect(told).not.toContain("were always those of");
   });
 
   test("what may stand several times counts as often, and both sets of the country's addresses are read", async () => {

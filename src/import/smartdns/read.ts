@@ -184,7 +184,7 @@ class Reader {
 
   #domainSet(flags: Flags, place: Place): void {
     const [name, path] = this.#setOf(flags, place);
-    this.#sets.set(name, [...(this.#sets.get(name) ?? []), domainList(path, "plain", name, place)]);
+    this.#sets.set(name, [...(this.#sets.get(name) ?? []), { ...domainList(path, "plain", name, place), bareNames: true }]);
   }
 
   meaning(): Meaning {
