@@ -239,6 +239,18 @@ export class Lowering {
     if (isSelf(foreign) && isSelf(home)) {
       const dropped = listed.filter(({ alone, atHome }) => !isSelf(alone) || !isSelf(atHome));
       if (dropped.length === 0 && isSelf(empty) && isSelf(failed)) return { kind: "upstream", group: of };
+      // Where nobody answered the second part of a fallback was asked, whatever comes after SERVFAIL.
+      const spare = instead === null || failed === instead || dropped.length > 0 || !isSelf(empty) ? null : this.#group(instead);
+      if (spare !== null) {
+        const name = this.#group(failed)?.group.name;
+        this.#findings.add(
+          "changed",
+          place,
+          `after SERVFAIL of \`${of.group.name}\` ${name === undefined ? "something else was answered" : `\`${name}\` was asked`}; here \`${spare.group.name}\` is, as where nobody answers`,
+        );
+        this.#reportFallback(of.group, spare.group, { afterMs, place });
+        return { kind: "upstream", group: { ...of, fallback: { ...spare, fallback: null }, afterMs } };
+      }
       const other = [...dropped.flatMap(({ alone, atHome }) => [alone, atHome]), failed, empty].find((leaf) => !isSelf(leaf));
       const group = other === undefined ? null : this.#group(other);
       const first = this.#dropping(of, dropped, place);
@@ -254,14 +266,15 @@ export class Lowering {
       return { kind: "upstream", group: dropped.length > 0 || !isSelf(failed) ? { ...first, fallback: group } : of };
     }
     if (isSelf(foreign)) {
-      const near = this.#group(home);
+      const near = this.#group(this.#keptNear(home, self) ?? home);
       const isNear = (leaf: Outcome) => askedKey(leaf) === askedKey(home);
       const keepNearIf = this.#homeOf(
         outcome,
         listed.filter(({ alone }) => isNear(alone)),
       );
       const dropped = listed.filter(({ alone }) => !isNear(alone) && !isSelf(alone));
-      const group = instead === null ? null : this.#group(instead);
+      const isDropped = instead !== null && this.#keptNear(instead, self) !== null;
+      const group = instead === null || isDropped ? null : this.#group(instead);
       // The same servers are asked again, whatever they said.
       if (near !== null && meaningKey([near.group, near.ecs, near.drop]) === meaningKey([of.group, of.ecs, of.drop]))
         return { kind: "upstream", group: of.fallback === null ? near : of };
@@ -272,7 +285,7 @@ export class Lowering {
           `all addresses of an answer of \`${of.group.name}\`, and then of \`${near.group.name}\`, must be in the list; one of the first was enough. AAAA and HTTPS go the way of A, and other types where it is known: records of types without addresses were always those of \`${of.group.name}\``,
         );
         const away = [empty, failed].filter((leaf) => !isSelf(leaf) && (group === null || leaf !== instead));
-        if (away.length > 0)
+        if (away.length > 0 || isDropped)
           this.#findings.add(
             "changed",
             place,
@@ -301,6 +314,17 @@ export class Lowering {
       return this.#action(foreign);
     }
     return this.#close(place, "an answer is asked for and never used");
+  }
+
+  /** Whom `home` asks, where it believes addresses of the country alone and else goes back to the group that was asked first: so does `first: far`. */
+  #keptNear(home: Outcome, first: string): Outcome | null {
+    if (home.kind !== "judge") return null;
+    const leaves = this.#leaves(home, null);
+    if ("why" in leaves || askedKey(leaves.home) !== askedKey(home.of)) return null;
+    const { foreign, empty, failed, listed } = leaves;
+    const isBack = (leaf: Outcome) => askedKey(leaf) === first;
+    const others = [empty, failed, ...listed.flatMap(({ alone, atHome }) => [alone, atHome])];
+    return isBack(foreign) && others.every((leaf) => isBack(leaf) || askedKey(leaf) === askedKey(home.of)) ? home.of : null;
   }
 
   /** The lists of the country that an answer is tested by, and others that mean the same; null = there is none of the country. */

@@ -460,6 +460,24 @@ describe("answers made here", () => {
     expect(lines[(error?.line ?? 0) - 1]).toContain("cname cdn.example");
   });
 
+  test("far first, and near for names at home, whose other answers give way to far again, is a comparison that begins far", async () => {
+    const plugins = `${sequence("first", "exec: $far\n{ matches: resp_ip $home, exec: drop_resp }")}${sequence("second", 'exec: $near\n{ matches: "!resp_ip $home", exec: $far }')}  - { tag: both, type: fallback, args: { primary: first, secondary: second } }\n`;
+    const outcome = await five("exec: $both", plugins);
+    expect(outcome.text).toMatch(/compare: \{ near: near, far: far, keepNearIf: list:home, first: far \}/);
+    expect(outcome.told("changed")).toContain("what comes after an empty or failed answer of `far`: nobody else is asked");
+  });
+
+  test("what comes after SERVFAIL is not what comes where nobody answers: the second part of a fallback is asked then", async () => {
+    const third = "  - { tag: third, type: forward, args: { upstreams: [{ addr: 9.9.9.9 }] } }\n";
+    const plugins = `${third}${sequence("first", "exec: $far\n{ matches: rcode 2, exec: $near }")}  - { tag: both, type: fallback, args: { primary: first, secondary: third } }\n`;
+    const outcome = await five("exec: $both", plugins);
+    expect(outcome.config?.upstreams.groups.find(({ name }) => name.startsWith("far-then"))?.fallback).toBe("third");
+    expect(outcome.told("changed")).toContain(
+      "after SERVFAIL of `far` `near` was asked; here `third` is, as where nobody answers",
+    );
+    expect(outcome.told("risk", "leak")).not.toContain("`near` is asked");
+  });
+
   test("a server that is asked again when its answer was dropped is no comparison", async () => {
     const outcome = await five('exec: $far\n{ matches: resp_ip $home, exec: drop_resp }\n{ matches: "!has_resp", exec: $far }');
     await expectDecisions(outcome, { "unknown.example": "far" });
