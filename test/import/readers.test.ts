@@ -1168,7 +1168,13 @@ describe("mihomo", () => {
       `${NAMESERVER}  fallback: [https://8.8.8.8/dns-query]\n  fallback-filter: { geoip: false, ipcidr: [240.0.0.0/4], domain: ['+.google.example'] }\n`,
     );
     await expectDecisions(outcome, { "www.google.example": "fallback" });
-    expect(outcome.config?.poison).toEqual(["240.0.0.0/4"]);
+    expect(outcome.config?.poison).toEqual([]);
+    expect(outcome.text).toContain("drop: [ 240.0.0.0/4 ]");
+    expect(outcome.told("changed")).toContain("mihomo asked `nameserver` alone for types other than A and AAAA, whatever came");
+    const judged = await mihomo(`${NAMESERVER}  fallback: [tls://1.1.1.1]\n  fallback-filter: { ipcidr: [240.0.0.0/4] }\n`, "", {
+      "geoip.dat": "",
+    });
+    expect(judged.told("changed")).toContain("addresses of `ipcidr` are void for every group, of `fallback` and of policies too");
     const named = await mihomo(
       `${NAMESERVER}  fallback: [tls://1.1.1.1]\n  fallback-filter: { geoip: false, domain: ['+.google.com'] }\n`,
     );
@@ -1280,6 +1286,8 @@ describe("mihomo", () => {
   });
 
   test("that mihomo gives IPv4 addresses as AAAA is told", async () => {
+    const star = await mihomo(NAMESERVER, "hosts: { '*.dev.example': 10.0.0.9 }\n");
+    expect(star.told("changed")).toContain("`*.dev.example` of `hosts` was one label below the name, no more: here it is every");
     const outcome = await mihomo(NAMESERVER, "hosts: { nas.example: 10.0.0.9, both.example: [10.0.0.8, 'fd00::8'] }\n");
     expect(outcome.told("changed")).toContain("AAAA of a name with IPv4 alone, such as `nas.example`, is empty");
     const both = await mihomo(NAMESERVER, "hosts: { both.example: [10.0.0.8, 'fd00::8'] }\n");

@@ -69,18 +69,25 @@ class Reader {
       const read = readServer(textOf(item).replace(/#.*$/, ""));
       return "server" in read && read.server.url !== "system" ? [read.server.url] : [];
     });
-    const ipcidr = itemsOf(childOf(childOf(this.#dns, "fallback-filter"), "ipcidr"))
-      .map(textOf)
-      .filter(isNetwork);
+    const filter = childOf(this.#dns, "fallback-filter");
+    const forged = childOf(filter, "ipcidr");
+    const ipcidr = itemsOf(forged).map(textOf).filter(isNetwork);
     if (textAt(this.#dns, "use-system-hosts") !== "false") this.#findings.add("changed", this.#place, NO_HOSTS_FILE);
-    const hasFallback = itemsOf(childOf(this.#dns, "fallback")).length > 0;
+    // Without the addresses of the country they are taken out of the answers of `nameserver` alone.
+    const isPoison = itemsOf(childOf(this.#dns, "fallback")).length > 0 && textAt(filter, "geoip") !== "false";
+    if (isPoison && forged !== null && ipcidr.length > 0)
+      this.#findings.add(
+        "changed",
+        forged.place,
+        "addresses of `ipcidr` are void for every group, of `fallback` and of policies too: see `poison`",
+      );
     return {
       origin: "mihomo",
       file: this.#file,
       rules: [...this.#proxyServers(), ...this.#fakeRules(), ...this.#policies(), ...this.#last(near)],
       hosts: this.#hosts(),
       bootstrap,
-      poison: { ...NO_NETWORKS, networks: hasFallback ? ipcidr : [] },
+      poison: { ...NO_NETWORKS, networks: isPoison ? ipcidr : [] },
       bogus: NO_NETWORKS,
       settings: this.#hasIpv6() ? {} : { answers: { ipv6: "nodata" } },
     };
@@ -345,6 +352,12 @@ class Reader {
         "names of `fallback-filter` go to `fallback` with every type; mihomo asked `nameserver` for types other than A and AAAA",
       );
     if (near.kind !== "ask") return [...always, rest(near, place)];
+    if (textAt(filter, "geoip") === "false")
+      this.#findings.add(
+        "changed",
+        place,
+        "mihomo asked `nameserver` alone for types other than A and AAAA, whatever came: where it fails here, `fallback` is asked for them too",
+      );
     if (textAt(filter, "geoip") === "false") return [...always, rest(this.#poisoned(near, far, filter, place), place)];
     const code = textAt(filter, "geoip-code") || "CN";
     const list = this.#geo(["geoip.dat", "GeoIP.dat", "Country.mmdb", "country.mmdb"], code, "addresses", place);
@@ -380,6 +393,13 @@ class Reader {
       const pattern = mark === "" ? `full:${name}` : mark === "+." ? name : `*.${name}`;
       return hostsOf(pattern, { addresses, cname, others: cname === null ? "forward" : "nodata", closesFamily: true, place });
     });
+    const starred = mapEntries(childOf(this.#tree, "hosts")).find(({ key }) => key.startsWith("*."));
+    if (starred !== undefined)
+      this.#findings.add(
+        "changed",
+        starred.place,
+        `\`${starred.key}\` of \`hosts\` was one label below the name, no more: here it is every name below`,
+      );
     const alias = hosts.find(({ cname }) => cname !== null);
     if (alias !== undefined)
       this.#findings.add(
