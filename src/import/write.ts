@@ -104,8 +104,11 @@ class Writer {
       else this.#longest(rule);
     }
     this.#reportBootstrap();
-    if (this.#groups.size === 0)
-      throw new ImportError({ file: this.#meaning.file, line: 1 }, "it asks no server that can be asked here");
+    if (this.#groups.size === 0) {
+      const closed = this.#findings.all.find(({ kind }) => kind === "blank");
+      const why = closed === undefined ? "" : `: ${closed.what}`;
+      throw new ImportError(closed ?? { file: this.#meaning.file, line: 1 }, `it asks no server that can be asked here${why}`);
+    }
     const { settings, bootstrap } = this.#meaning;
     const { listen, tls, ...others } = settings;
     const poison = this.#networks(this.#poison, "poison");
@@ -163,12 +166,9 @@ class Writer {
   }
 
   #decide(rule: Extract<ModelRule, { kind: "decide" }>, lowered: Lowered = this.#lowering.lower(rule.outcome)): void {
-    const { condition } = rule;
-    if (lowered.closed !== null && condition.names === null && condition.clients === null)
-      throw new ImportError(
-        lowered.closed.place,
-        `${lowered.closed.why}. It stands for every name that no list holds, so nothing is written`,
-      );
+    const [{ condition }, { closed }] = [rule, lowered];
+    if (closed !== null && condition.names === null && condition.clients === null)
+      throw new ImportError(closed.place, `${closed.why}. It stands for every name that no list holds, so nothing is written`);
     if (condition.names === null && lowered.action.kind !== "answer") this.#openZones(rule, lowered);
     this.#emit(rule, lowered);
   }

@@ -460,6 +460,26 @@ describe("answers made here", () => {
     expect(lines[(error?.line ?? 0) - 1]).toContain("cname cdn.example");
   });
 
+  test("OxiDNS: codes by their names, and a condition that is refused says of what type its set is", async () => {
+    const outcome = await five(
+      "{ matches: qname $gfw, exec: reject NXDOMAIN }\nexec: $far\n{ matches: rcode SERVFAIL, exec: $near }",
+    );
+    await expectDecisions(outcome, { "x.search.example": "nxdomain", "x.example": "far-then-near" });
+    const sites = "  - { tag: sites, type: geosite, args: { file: geosite.dat, selectors: [cn] } }\n";
+    const { error } = await five("{ matches: qname $sites, exec: $near }\nexec: $far", sites);
+    expect(error?.message).toContain(
+      "the condition `qname $sites`, where `sites` is of the type `geosite`. It stands for every name",
+    );
+  });
+
+  test("where every rule is closed, the refusal names the first cause and its line", async () => {
+    const { error } = await five(
+      "{ matches: [qname $china, random 0.5], exec: $near }\n{ matches: qname $china, exec: accept }\nexec: reject",
+    );
+    expect(error).toMatchObject({ message: expect.stringContaining("asked here: the condition `random 0.5`") });
+    expect(error?.line).toBeGreaterThan(1);
+  });
+
   test("far first, and near for names at home, whose other answers give way to far again, is a comparison that begins far", async () => {
     const plugins = `${sequence("first", "exec: $far\n{ matches: resp_ip $home, exec: drop_resp }")}${sequence("second", 'exec: $near\n{ matches: "!resp_ip $home", exec: $far }')}  - { tag: both, type: fallback, args: { primary: first, secondary: second } }\n`;
     const outcome = await five("exec: $both", plugins);

@@ -228,7 +228,9 @@ export class MosdnsSets {
   }
 
   #missing(item: Tree): null {
-    this.#findings.add("blank", item.place, `\`${textOf(item)}\`: there is no such set`);
+    const plugin = this.#bundle.plugins.get(textOf(item).replace(/^\$/, ""));
+    const why = plugin === undefined ? "there is no such set" : `nothing is read from a plugin of the type \`${plugin.type}\``;
+    this.#findings.add("blank", item.place, `\`${textOf(item)}\`: ${why}`);
     return null;
   }
 

@@ -1,4 +1,4 @@
-import { typeNumber } from "../../dns/types.ts";
+import { RCODE, typeNumber } from "../../dns/types.ts";
 import { isNetwork } from "../lists.ts";
 import type { Findings, Host, Place, ResponseTest } from "../model.ts";
 import { numberAt, type Tree } from "../source.ts";
@@ -79,7 +79,14 @@ export function unknownType({ tag, type, place }: Plugin): Steps {
 }
 
 export function rcodeAnswer(rcode: string): "nxdomain" | "nodata" | "refused" {
-  return rcode === "3" ? "nxdomain" : rcode === "0" ? "nodata" : "refused";
+  const code = rcodeNumber(rcode);
+  return code === RCODE.NXDOMAIN ? "nxdomain" : code === RCODE.NOERROR ? "nodata" : "refused";
+}
+
+/** A number, or a name as OxiDNS has them too; NaN where it is neither. */
+export function rcodeNumber(written: string): number {
+  const named = Object.entries(RCODE).find(([name]) => name === written.toUpperCase());
+  return written === "" ? Number.NaN : (named?.[1] ?? Number(written));
 }
 
 interface EcsSettings {

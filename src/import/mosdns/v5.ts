@@ -3,7 +3,16 @@ import { type Findings, ImportError, type Place } from "../model.ts";
 import { shownServer } from "../servers.ts";
 import { childOf, isOn, itemsOf, numberAt, othersThan, pathBeside, type Tree, textAt, textOf } from "../source.ts";
 import { type NamedFile, type Plugin, readHosts, readRedirects, ttlOf } from "./bundle.ts";
-import { ecsSteps, type MosdnsPlugins, preferSteps, rcodeAnswer, responseTest, typesTest, unknownType } from "./plugins.ts";
+import {
+  ecsSteps,
+  type MosdnsPlugins,
+  preferSteps,
+  rcodeAnswer,
+  rcodeNumber,
+  responseTest,
+  typesTest,
+  unknownType,
+} from "./plugins.ts";
 import type { Step, Steps, Test } from "./steps.ts";
 
 /** Plugins and actions that change neither where a question goes nor what is answered. */
@@ -48,7 +57,7 @@ export class StepReader5 {
     if (written.startsWith("!")) return { kind: "not", of: this.#test(written.slice(1).trim(), item) };
     const [word = "", ...args] = written.split(/\s+/);
     const words = args.map((text): Tree => ({ kind: "scalar", text, place: item.place }));
-    const unknown: Test = { kind: "unknown", why: `the condition \`${written}\`` };
+    const unknown: Test = { kind: "unknown", why: `the condition \`${written}\`${this.#typeOfUnknown([word, ...args])}` };
     switch (word) {
       case "_true":
       case "_false":
@@ -70,7 +79,7 @@ export class StepReader5 {
       case "resp_ip":
         return this.#plugins.addressesTest(words) ?? unknown;
       case "rcode": {
-        const codes = args.map(Number);
+        const codes = args.map(rcodeNumber);
         return responseTest(codes.every(Number.isInteger) ? { kind: "rcode", codes } : { kind: "unknown", why: written });
       }
       case "cname":
@@ -87,6 +96,13 @@ export class StepReader5 {
         if (word.startsWith("$")) return this.#matcherPlugin(word.slice(1)) ?? unknown;
         return unknown;
     }
+  }
+
+  /** OxiDNS has conditions and sets of types of its own, such as `geosite`. */
+  #typeOfUnknown(words: readonly string[]): string {
+    const plugins = words.flatMap((each) => this.#plugins.bundle.plugins.get(each.replace(/^\$/, "")) ?? []);
+    const strange = plugins.find(({ type }) => type !== "domain_set" && type !== "ip_set");
+    return strange === undefined ? "" : `, where \`${strange.tag}\` is of the type \`${strange.type}\``;
   }
 
   /** A set by its tag alone is a condition on names or answers in some files. */
