@@ -22,6 +22,8 @@ const TOLD: readonly { readonly names: RegExp; readonly report: string }[] = [
   { names: /^near-foreign\.far-cn\./, report: "must be in the list; one of the first was enough" },
   { names: /-(servfail|refused|drop)\./, report: "is asked when every server of" },
   { names: /^near-(slow900|drop)\./, report: "not after it, and answers when that fails or is slow" },
+  { names: /^near-(slow900|drop)\./, report: "was waited for until it came, which ends here with `compare.within`" },
+  { names: /^near-(slow900|drop)\./, report: "asked `fallback` after an answer of `nameserver` and not together with it" },
   { names: /-servfail\./, report: "what comes after an empty or failed answer" },
   { names: /^old-lab\.com$/, report: "here it is always an alias" },
   { names: /^(printer\.house|(qz\.)?cname)-lab\.com$/, report: "rewrites did not hold for the client `grown-up`" },

@@ -460,6 +460,17 @@ describe("answers made here", () => {
     expect(lines[(error?.line ?? 0) - 1]).toContain("cname cdn.example");
   });
 
+  test("OxiDNS: an answer of a plugin with `short_circuit` is final", async () => {
+    const plugins =
+      '  - { tag: own, type: forward, args: { short_circuit: true, upstreams: [{ addr: 9.9.9.9 }] } }\n  - { tag: hole, type: black_hole, args: { ips: [0.0.0.0, "::"], short_circuit: true } }\n';
+    const outcome = await five(
+      "{ matches: qname $gfw, exec: $hole }\n{ matches: qname $china, exec: $own }\nexec: $far",
+      plugins,
+    );
+    await expectDecisions(outcome, { "x.search.example": "addresses", "x.shop.example": "own", "x.example": "far" });
+    expect(outcome.told("changed", "leak")).not.toContain("overwritten by");
+  });
+
   test("OxiDNS: codes by their names, and a condition that is refused says of what type its set is", async () => {
     const outcome = await five(
       "{ matches: qname $gfw, exec: reject NXDOMAIN }\nexec: $far\n{ matches: rcode SERVFAIL, exec: $near }",

@@ -166,7 +166,10 @@ export class StepReader5 {
         const plugin = word.startsWith("$") ? this.#plugins.bundle.plugins.get(tag) : undefined;
         if (plugin === undefined) return [{ kind: "unknown", why: `\`${written}\` is not known`, place }];
         if (plugin.type === "sequence") return [{ kind: "call", mode: "run", steps: () => this.stepsOf(tag, place), place }];
-        return this.#plugin(plugin, args, place);
+        const steps = this.#plugin(plugin, args, place);
+        // OxiDNS: what such a plugin answers is final. That of hosts is a part of their step, and caches are not walked through.
+        if (!isOn(plugin.args, "short_circuit") || plugin.type === "hosts" || plugin.type === "cache") return steps;
+        return [...steps, { kind: "if", test: { kind: "has-response" }, yes: [{ kind: "accept", place }], no: [], place }];
       }
     }
   }
