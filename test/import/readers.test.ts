@@ -32,6 +32,72 @@ describe("AdGuard Home", () => {
   const upstreams = (...lines: readonly string[]) => `  upstream_dns:\n${lines.map((line) => `    - "${line}"\n`).join("")}`;
   const plain = upstreams("9.9.9.9");
 
+  test("`#` takes back the servers before it, and those after it count", async () => {
+    const lines = ["[/a.example/]8.8.8.8", "[/a.example/b.example/]#", "[/b.example/]8.8.8.8"];
+    const outcome = await adguard(upstreams("9.9.9.9", ...lines));
+    await expectDecisions(outcome, { "x.a.example": "upstream", "x.b.example": "b.example", "x.example": "upstream" });
+  });
+
+  test("with protection switched off rules with an answer of their own hold, and no others", async () => {
+    const outcome = await adguard(
+      plain,
+      "filtering: { protection_enabled: false }\nuser_rules: ['|own.example^$dnsrewrite=10.0.0.7', '||gone.example^$dnsrewrite=NXDOMAIN', '||ads.example^', '0.0.0.0 host.example']\n",
+    );
+    await expectDecisions(outcome, {
+      "own.example": "addresses",
+      "gone.example": "nxdomain",
+      "ads.example": "upstream",
+      "host.example": "upstream",
+    });
+    expect(outcome.told("left")).toContain("what `$dnsrewrite` answers stays");
+  });
+
+  test("rewrites come before the rules of the user, an alias before addresses, and what differs for aliases and AAAA is told", async () => {
+    const rewrites = [
+      "{ domain: a.example, answer: far.example }",
+      "{ domain: a.example, answer: AAAA }",
+      "{ domain: b.example, answer: six.example }",
+      "{ domain: six.example, answer: fd00::6 }",
+      "{ domain: '*.wild.example', answer: 10.0.0.1 }",
+    ];
+    const outcome = await adguard(
+      `${plain}  aaaa_disabled: true\n`,
+      `filtering:\n  rewrites:\n${rewrites.map((each) => `    - ${each}\n`).join("")}user_rules: ["10.7.7.7 a.example", "10.7.7.7 x.wild.example", "||ads.example^"]\n`,
+    );
+    await expectDecisions(outcome, { "a.example": "alias", "b.example": "alias", "x.wild.example": "addresses" });
+    expect(outcome.text).not.toContain("10.7.7.7");
+    expect(outcome.told("changed")).toMatch(/^9: `far\.example` and other names that aliases point to are blocked here/m);
+    expect(outcome.told("changed")).toMatch(/^11: `b\.example` is an alias of `six\.example`, which is rewritten itself/m);
+    expect(outcome.told("changed")).toMatch(/^12: `aaaa_disabled` emptied the IPv6 address of `six\.example` too/m);
+  });
+
+  test("of a wildcard the first rewrite of a family counts, and a name below it that it points to is asked of servers", async () => {
+    const rewrites = [
+      "{ domain: '*.a.example', answer: 10.0.0.1 }",
+      "{ domain: '*.a.example', answer: A }",
+      "{ domain: '*.a.example', answer: 10.0.0.2 }",
+      "{ domain: '*.b.example', answer: server.b.example }",
+    ];
+    const outcome = await adguard(plain, `filtering:\n  rewrites:\n${rewrites.map((each) => `    - ${each}\n`).join("")}`);
+    expect(outcome.text).toMatch(/"?\*\.a\.example"?: 10\.0\.0\.1/);
+    await expectDecisions(outcome, { "x.a.example": "addresses", "x.b.example": "alias", "server.b.example": "upstream" });
+  });
+
+  test("a client that is filtered where nobody else is is told", async () => {
+    const outcome = await adguard(
+      plain,
+      "filtering: { filtering_enabled: false }\nuser_rules: ['||ads.example^']\nclients:\n  persistent:\n    - { name: kid, ids: [10.0.0.9], use_global_settings: false, filtering_enabled: true }\n",
+    );
+    expect(outcome.told("changed")).toMatch(/^10: the client `kid` is filtered, although/m);
+  });
+
+  test("an answer for a pattern that names may go on after is given for the names alone, and told", async () => {
+    const outcome = await adguard(plain, "user_rules: ['||a.example$dnsrewrite=10.0.0.7', '127.0.0.1 b.example']\n");
+    await expectDecisions(outcome, { "x.a.example": "addresses", "a.example.org": "upstream", "b.example": "addresses" });
+    expect(outcome.told("changed")).toContain("names that only begin or end like it were rewritten too");
+    expect(outcome.told("changed")).toContain("`b.example` was answered with 127.0.0.1: it is blocked");
+  });
+
   test("the longest domain wins, several lines add up, `#` goes back to all servers, a comment is none", async () => {
     const outcome = await adguard(
       upstreams(

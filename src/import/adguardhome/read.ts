@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { NO_HOSTS_FILE } from "../hosts.ts";
+import { excepted, NO_HOSTS_FILE } from "../hosts.ts";
 import { clientId, hostName, isAddress, isMac, isNetwork } from "../lists.ts";
 import {
   ANYTHING,
@@ -104,7 +104,14 @@ class Reader {
     const global = this.#upstreams(written, "upstream", place);
     const clients = this.#clients();
     const blocking = this.#blocking();
-    const hosts = [...this.#rewrites(), ...blocking.hosts];
+    const rewrites = this.#rewrites();
+    // Rewrites come before the rules.
+    const hosts = [...rewrites, ...blocking.hosts.filter((host) => !rewrites.some((rewrite) => holds(rewrite, host)))];
+    this.#reportAliases(rewrites, blocking.rules.length > 0);
+    if (isOn(this.#dns, "aaaa_disabled"))
+      for (const { name, addresses, place: at } of hosts)
+        if (addresses.some((address) => address.includes(":")))
+          this.#findings.add("changed", at, `\`aaaa_disabled\` emptied the IPv6 address of \`${name}\` too: here it is given`);
     for (const client of clients)
       if (!client.isFiltered && hosts.length > 0)
         this.#findings.add(
@@ -164,13 +171,7 @@ class Reader {
         this.#findings.add("leak", at, `\`${text}\`: its domains do not end in \`/]\`, so they would go the way of all others`);
       else if (domains === undefined) general.push({ text, ...at });
       for (const domain of domains?.toLowerCase().split("/") ?? [])
-        byDomain.set(domain, [
-          ...(byDomain.get(domain) ?? []),
-          ...servers
-            .trim()
-            .split(/\s+/)
-            .map((each) => ({ text: each, ...at })),
-        ]);
+        byDomain.set(domain, addedTo(byDomain.get(domain) ?? [], servers.trim(), at));
     }
     const rest = this.#outcome(general, name, place);
     const bySet = new Map<string, { readonly names: string[]; readonly outcome: Outcome; readonly place: Place }>();
@@ -234,6 +235,12 @@ class Reader {
       const lines = textsOf(childOf(item, "upstreams")).filter(({ text }) => text !== "");
       const isFiltered =
         isOn(item, "use_global_settings") || isOn(item, "filtering_enabled") || childOf(item, "filtering_enabled") === null;
+      if (this.#isOff("filtering_enabled") && !isOn(item, "use_global_settings") && isOn(item, "filtering_enabled"))
+        this.#findings.add(
+          "changed",
+          place,
+          `the client \`${name}\` is filtered, although blocking and rewrites are switched off for all others: here they are off for it too`,
+        );
       if (lines.length === 0 && isFiltered) return [];
       const ids: string[] = [];
       for (const { text } of textsOf(childOf(item, "ids"))) {
@@ -298,22 +305,49 @@ class Reader {
           hosts.set(domain, { ...host, addresses: [], opens: "all" });
           continue;
         }
-        if (known?.opens === "all") continue;
+        if (known?.opens === "all" || (known?.cname ?? null) !== null) continue;
         const opens = known?.opens ?? [];
+        // Of a wildcard the first line for a family counts.
+        const isTaken = (family: "A" | "AAAA") => host.addresses.some((address) => address.includes(":") === (family === "AAAA"));
         if (answer === "A" || answer === "AAAA") {
+          if (wildcard && isTaken(answer)) continue;
           const family = answer === "A" ? "a" : "aaaa";
           const addresses = host.addresses.filter((address) => address.includes(":") !== (answer === "AAAA"));
           hosts.set(domain, { ...host, addresses, opens: [...opens, family] });
           continue;
         }
         if (hasAddress && opens.includes(answer.includes(":") ? "aaaa" : "a")) continue;
+        if (hasAddress && wildcard && isTaken(answer.includes(":") ? "AAAA" : "A")) continue;
         const cname = hasAddress ? null : hostName(answer);
         if (!hasAddress && cname === null)
           this.#findings.add("blank", place, `the rewrite of \`${domain}\`: \`${answer}\` is no address and no name`);
         else hosts.set(domain, { ...host, addresses: hasAddress ? [...host.addresses, answer] : [], cname, opens });
       }
     }
+    // A name that a wildcard above it points to is asked of servers.
+    for (const { name, wildcard, cname, place } of hosts.values())
+      if (wildcard && cname?.endsWith(`.${name}`) === true && !hosts.has(cname))
+        for (const host of excepted(`full:${cname}`, place)) hosts.set(cname, host);
     return [...hosts.values()];
+  }
+
+  /** An alias is followed by hosts and rules here. */
+  #reportAliases(rewrites: readonly Host[], isBlocking: boolean): void {
+    const aliases = rewrites.flatMap(({ name, cname, place }) => (cname === null ? [] : [{ name, cname, place }]));
+    const [first] = aliases;
+    if (first !== undefined && isBlocking)
+      this.#findings.add(
+        "changed",
+        first.place,
+        `\`${first.cname}\` and other names that aliases point to are blocked here for the alias too: AdGuard Home asked for them, whatever its rules say`,
+      );
+    for (const { name, cname, place } of aliases)
+      if (rewrites.some((rewrite) => rewrite.cname === null && holds(rewrite, { name: cname, wildcard: false })))
+        this.#findings.add(
+          "changed",
+          place,
+          `\`${name}\` is an alias of \`${cname}\`, which is rewritten itself: for types that it has no address of AdGuard Home asked its servers, here there is none`,
+        );
   }
 
   /** Whether a switch of the filters is off, in its section of today or in that of older versions. */
@@ -324,20 +358,23 @@ class Reader {
   #blocking(): { readonly rules: readonly ModelRule[]; readonly hosts: readonly Host[] } {
     const settings = this.#filtering ?? this.#dns;
     const place = settings?.place ?? this.#place;
-    if (this.#isOff("protection_enabled") || this.#isOff("filtering_enabled")) {
-      this.#findings.add("left", place, "blocking, which is switched off");
-      return { rules: [], hosts: [] };
-    }
+    const isOff = this.#isOff("filtering_enabled");
+    const answersAlone = this.#isOff("protection_enabled");
+    if (isOff || answersAlone)
+      this.#findings.add("left", place, `blocking, which is switched off${isOff ? "" : "; what `$dnsrewrite` answers stays"}`);
+    if (isOff) return { rules: [], hosts: [] };
     const answer = this.#blockingAnswer(settings, place);
     // An exception of one filter holds for all.
     const lists = this.#lists("filters").map((list) => ({ ...list, joint: "blocklists" }));
     const allowed = this.#lists("whitelist_filters");
-    const user = readUserRules(textsOf(childOf(this.#tree, "user_rules")), {
+    const lines = textsOf(childOf(this.#tree, "user_rules"));
+    const user = readUserRules(answersAlone ? lines.filter(({ text }) => /[$,]dnsrewrite/.test(text)) : lines, {
       answer,
       givesAddresses: blockingMode(settings) === "default",
       idsOf: (name) => this.#idsOf(name),
       findings: this.#findings,
     });
+    if (answersAlone) return { rules: user.rules, hosts: user.hosts };
     const names = { patterns: user.blocked, lists };
     const except = { patterns: user.allowed, lists: allowed };
     const outcome: Outcome = answered(answer, place);
@@ -357,7 +394,7 @@ class Reader {
   #blockedHosts(): readonly ModelRule[] {
     const item = childOf(this.#dns, "blocked_hosts");
     const patterns = textsOf(item).flatMap(({ text, ...place }) => {
-      const read = patternsOf(text);
+      const read = patternsOf(text, true);
       if (read === null)
         this.#findings.add("changed", place, `\`${text}\` of \`blocked_hosts\`: it is no pattern, and not blocked`);
       return read ?? [];
@@ -474,8 +511,20 @@ class Reader {
   }
 }
 
+/** `#` takes back the servers before it, and those after it count again. */
+function addedTo(before: readonly SourceLine[], servers: string, place: Place): SourceLine[] {
+  const added = servers.split(/\s+/).map((text) => ({ text, ...place }));
+  return servers === "#" ? added : [...before.filter(({ text }) => text !== "#"), ...added];
+}
+
 function routesOf({ reserved, rest }: Upstreams, label: string, clients: readonly string[] | null): readonly ModelRule[] {
   return routes(reserved, rest, label, { ...ANYTHING, clients });
+}
+
+/** Whether the host answers for all names of the other. */
+function holds({ name, wildcard }: Pick<Host, "name" | "wildcard">, other: Pick<Host, "name" | "wildcard">): boolean {
+  if (wildcard) return other.name.endsWith(`.${name}`) || (other.wildcard && other.name === name);
+  return !other.wildcard && other.name === name;
 }
 
 function blockingMode(settings: Tree | null): string {

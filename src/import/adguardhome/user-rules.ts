@@ -67,15 +67,19 @@ export function readUserRules(
       for (const written of names) {
         const name = hostName(written);
         if (name === null) leave(`\`${written}\` is no name`);
-        else if (!givesAddresses || /^(0\.0\.0\.0|127\.0\.0\.1|::1?)$/.test(first)) lists.blocked.push(`full:${name}`);
-        else hosts.push({ ...hostWith(name, [first], place), others: "nodata" });
+        else if (!givesAddresses || /^(0\.0\.0\.0|127\.0\.0\.1|::1?)$/.test(first)) {
+          lists.blocked.push(`full:${name}`);
+          if (givesAddresses && first.endsWith("1"))
+            findings.add("changed", place, `\`${name}\` was answered with ${first}: it is blocked as any other name here`);
+        } else hosts.push({ ...hostWith(name, [first], place), others: "nodata" });
       }
       continue;
     }
     const isAllowed = text.startsWith("@@");
     const rule = isAllowed ? text.slice(2) : text;
     const dollar = /^\/.*\/$/.test(rule) ? -1 : rule.lastIndexOf("$");
-    const patterns = patternsOf(dollar < 0 ? rule : rule.slice(0, dollar));
+    const written = dollar < 0 ? rule : rule.slice(0, dollar);
+    const patterns = patternsOf(written, !isAllowed && dollar < 0);
     const modifiers =
       dollar < 0
         ? []
@@ -105,7 +109,10 @@ export function readUserRules(
       lists.allowed.push(...patterns);
       if (modifiers.includes("important")) lists.importantAllowed.push(...patterns);
     } else if (read.rewrite !== null) {
-      const made = rewritten(read.rewrite, patterns, place);
+      const closed = closedPatterns(written, patterns);
+      if (closed !== patterns)
+        findings.add("changed", place, `\`${text}\`: names that only begin or end like it were rewritten too: here they are not`);
+      const made = rewritten(read.rewrite, closed, place);
       if (made === null) leave(`\`${read.rewrite}\` is no answer that can be given here`);
       else if ("hosts" in made) hosts.push(...made.hosts);
       else rules.push(decide(read.condition, answered(made.answer, place), place));
@@ -124,23 +131,40 @@ export function readUserRules(
   return { ...lists, rules, hosts: joinHosts(hosts), place: lines[0] ?? null };
 }
 
-/** `||x^` is x and below, `||*.x^` below, `|x^` and a bare name x alone, `/…/` an expression. null = it is no pattern, or none that can be used. */
-export function patternsOf(text: string): readonly string[] | null {
-  const patterns = readPatterns(text);
+/**
+ * `||x^` is x and below, `|x^` x alone, `.x^` what is below it, `/…/` an expression. Where a name may go on at one end, as at its begin in `x^` and behind it in
+ * `||x`, it is an expression too.
+ * @param isHost whether a bare name is that of a hosts file: x alone.
+ * @returns null = it is no pattern, or none that can be used.
+ */
+export function patternsOf(text: string, isHost: boolean): readonly string[] | null {
+  const patterns = readPatterns(text, isHost);
   return patterns?.every((pattern) => !pattern.startsWith("regexp:") || "pattern" in readPattern(pattern)) === true
     ? patterns
     : null;
 }
 
-function readPatterns(text: string): readonly string[] | null {
+function readPatterns(text: string, isHost: boolean): readonly string[] | null {
   if (/^\/.+\/$/.test(text)) return [`regexp:${text.slice(1, -1)}`];
-  const [, start = "", name = ""] = /^(\|{0,2})([\w*.-]+)\^?\|?$/.exec(text.toLowerCase()) ?? [];
-  const bare = name.replace(/^\*\./, "");
-  if (hostName(bare) !== null) return [bare !== name ? `*.${bare}` : start === "||" ? bare : `full:${bare}`];
-  if (name === "" || name.replaceAll("*", "") === "") return null;
-  const expression = `${start === "||" ? "(?:^|\\.)" : "^"}${name.replaceAll(".", "\\.").replace(/\*+/g, ".*")}$`;
+  const [, start = "", name = "", end = ""] = /^(\|{0,2})([\w*.-]+)(\^?\|?)$/.exec(text.toLowerCase()) ?? [];
+  if (isHost && start + end === "" && hostName(name) !== null) return [`full:${name}`];
+  const below = name.replace(/^\*?\./, "");
+  if (end !== "" && hostName(below) !== null) {
+    if (below !== name && (name.startsWith("*") || start === "")) return [`*.${below}`];
+    if (below === name && start !== "") return [start === "||" ? name : `full:${name}`];
+  }
+  if (name.replaceAll("*", "") === "") return null;
+  const begin = { "||": "(?:^|\\.)", "|": "^" }[start] ?? "";
+  const expression = `${begin}${name.replaceAll(".", "\\.").replace(/\*+/g, ".*")}${end === "" ? "" : "$"}`;
   // What may stand at either end need not be looked for.
-  return [`regexp:${expression.replace(/^(\^|\(\?:\^\|\\\.\))\.\*/, "").replace(/\.\*\$$/, "")}`];
+  return [`regexp:${expression.replace(/^(\^|\(\?:\^\|\\\.\))?\.\*/, "").replace(/\.\*\$?$/, "")}`];
+}
+
+/** Names in place of an expression, where there are some for which it stands first of all. */
+function closedPatterns(text: string, patterns: readonly string[]): readonly string[] {
+  if (/^\//.test(text) || !patterns.some((pattern) => pattern.startsWith("regexp:"))) return patterns;
+  const closed = patternsOf(`${/[|*]/.test(text) ? "" : "|"}${text.replace(/[\^|]*$/, "")}^`, false);
+  return closed?.some((pattern) => pattern.startsWith("regexp:")) === false ? closed : patterns;
 }
 
 interface ReadModifiers {

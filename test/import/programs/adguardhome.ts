@@ -8,7 +8,8 @@ type Line =
   | { readonly kind: "rewrite"; readonly domain: string; readonly isWildcard: boolean }
   | { readonly kind: "rule"; readonly domain: string; readonly rule: Rule };
 
-type Rule = "||d^" | "|d^" | "@@||d^" | "||d^$important" | "@@||d^$important" | "||d^$dnstype=AAAA";
+/** `d` is the domain. */
+type Rule = (typeof RULES)[number];
 
 interface Program {
   readonly standard: Group;
@@ -16,9 +17,13 @@ interface Program {
 }
 
 const DOMAINS = ["example.com", "a.example.com", "b.a.example.com", "shop.example.com", "test.net", "sub.test.net"];
-const NAMES = [...DOMAINS, "x.a.example.com", "y.example.com", "c.b.a.example.com", "w.org"];
+const NAMES = [...DOMAINS, "x.a.example.com", "y.example.com", "c.b.a.example.com", "w.org", "mytest.net", "test.net.org"];
 const FOUR = "10.1.2.3";
-const RULES: readonly Rule[] = ["||d^", "|d^", "@@||d^", "||d^$important", "@@||d^$important", "||d^$dnstype=AAAA"];
+const RULES = [
+  ...(["||d^", "||d", "|d^", "|d", "d", "d^", ".d^", ".d", "*.d^", "0.0.0.0 d"] as const),
+  ...(["@@||d^", "@@|d^", "@@d"] as const),
+  ...(["||d^$important", "d$important", "@@||d^$important", "||d^$dnstype=AAAA", "d$dnstype=AAAA"] as const),
+] as const;
 
 const domain = fc.constantFrom(...DOMAINS);
 const line: fc.Arbitrary<Line> = fc.oneof(
@@ -36,10 +41,10 @@ const program: fc.Arbitrary<Program> = fc.record({
   lines: fc.array(line, { minLength: 1, maxLength: 7 }).map((lines) => lines.filter(isAlone)),
 });
 
-/** One upstream for a domain: several are asked by their speed. */
+/** One server for a domain, besides `#`: several are asked by their speed. */
 function isAlone(one: Line, index: number, all: readonly Line[]): boolean {
-  const isSame = (other: Line) => other.kind === "upstream" && other.domain === one.domain;
-  return one.kind !== "upstream" || !all.slice(0, index).some(isSame);
+  const isSame = (other: Line) => other.kind === "upstream" && other.domain === one.domain && other.target !== "#";
+  return one.kind !== "upstream" || one.target === "#" || !all.slice(0, index).some(isSame);
 }
 
 export const ADGUARDHOME: Format<Program> = {
@@ -58,8 +63,7 @@ export const ADGUARDHOME: Format<Program> = {
       if (each.kind === "upstream")
         numbers.set(each, rows.add(`    - "[/${each.domain}/]${each.target === "#" ? "#" : shown(each.target)}"`));
     rows.add('user_rules:\n  - "! none"');
-    for (const each of lines)
-      if (each.kind === "rule") numbers.set(each, rows.add(`  - "${each.rule.replace("d^", `${each.domain}^`)}"`));
+    for (const each of lines) if (each.kind === "rule") numbers.set(each, rows.add(`  - "${ruleText(each)}"`));
     rows.add("filtering:\n  filtering_enabled: true\n  protection_enabled: true\n  rewrites_enabled: true\n  rewrites:");
     rows.add("    - { domain: none.invalid, answer: 10.9.9.9, enabled: true }");
     for (const each of lines)
@@ -93,26 +97,39 @@ interface Decided {
 
 function decideBy(lines: readonly Line[], { name, type }: Question): Decided {
   const domains = domainsOf(name);
-  const passed = lines.filter((each) => domains.includes(each.domain));
+  const passed = lines.filter((each) => (each.kind === "rule" ? holds(each, name, type) : domains.includes(each.domain)));
   const answered = (answer: Answerer): Decided => ({ answer, group: "#", passed });
   const isRewritten = passed.some(
     (each) => each.kind === "rewrite" && (each.isWildcard ? each.domain !== name : each.domain === name),
   );
   if (isRewritten) return answered(type === "A" ? `=${FOUR}` : "!nodata");
-  const holds = (...rules: readonly Rule[]) =>
+  const has = (isAllowed: boolean, isImportant: boolean) =>
     passed.some(
       (each) =>
-        each.kind === "rule" &&
-        rules.includes(each.rule) &&
-        (each.rule !== "|d^" || each.domain === name) &&
-        (each.rule !== "||d^$dnstype=AAAA" || type === "AAAA"),
+        each.kind === "rule" && each.rule.startsWith("@@") === isAllowed && each.rule.endsWith("$important") === isImportant,
     );
-  const isBlocked = holds("||d^$important")
-    ? !holds("@@||d^$important")
-    : !holds("@@||d^", "@@||d^$important") && holds("||d^", "|d^", "||d^$dnstype=AAAA");
+  const isBlocked = has(false, true) ? !has(true, true) : !has(true, false) && !has(true, true) && has(false, false);
   if (isBlocked) return answered(type === "TXT" ? "!nodata" : "!zero");
-  for (const each of domains)
-    for (const one of passed)
-      if (one.kind === "upstream" && one.domain === each) return { answer: null, group: one.target, passed };
+  for (const each of domains) {
+    // `#` takes back what stands before it.
+    const own = passed.flatMap((one) => (one.kind === "upstream" && one.domain === each ? [one.target] : []));
+    if (own.length > 0) return { answer: null, group: own.slice(own.lastIndexOf("#") + 1)[0] ?? "#", passed };
+  }
   return { answer: null, group: "#", passed };
+}
+
+type RuleLine = Extract<Line, { kind: "rule" }>;
+
+function ruleText({ domain, rule }: RuleLine): string {
+  return rule.replace(/(^|[^a-z])d(?![a-z])/, `$1${domain}`);
+}
+
+/** A rule is an expression over the whole name, but for a bare name, which is that of a hosts file. */
+function holds(line: RuleLine, name: string, type: string): boolean {
+  const text = ruleText(line);
+  if (text.endsWith("$dnstype=AAAA") && type !== "AAAA") return false;
+  if (/^(0\.0\.0\.0 )?[\w.]+$/.test(text) && !text.startsWith(".")) return name === line.domain;
+  const [, start = "", middle = "", end = ""] = /^(?:@@)?(\|{0,2})(.*?)(\^?)(?:\$.*)?$/.exec(text) ?? [];
+  const begin = { "||": "(^|\\.)", "|": "^" }[start] ?? "";
+  return new RegExp(`${begin}${middle.replaceAll(".", "\\.").replaceAll("*", ".*")}${end === "" ? "" : "$"}`).test(name);
 }
