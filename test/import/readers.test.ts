@@ -59,12 +59,14 @@ describe("AdGuard Home", () => {
       "{ domain: b.example, answer: six.example }",
       "{ domain: six.example, answer: fd00::6 }",
       "{ domain: '*.wild.example', answer: 10.0.0.1 }",
+      "{ domain: left.example, answer: left.example }",
     ];
     const outcome = await adguard(
       `${plain}  aaaa_disabled: true\n`,
-      `filtering:\n  rewrites:\n${rewrites.map((each) => `    - ${each}\n`).join("")}user_rules: ["10.7.7.7 a.example", "10.7.7.7 x.wild.example", "||ads.example^"]\n`,
+      `filtering:\n  rewrites:\n${rewrites.map((each) => `    - ${each}\n`).join("")}user_rules: ["10.7.7.7 a.example", "10.7.7.7 x.wild.example", "10.8.8.8 left.example", "||ads.example^"]\n`,
     );
     await expectDecisions(outcome, { "a.example": "alias", "b.example": "alias", "x.wild.example": "addresses" });
+    expect(outcome.text).toMatch(/"?left\.example"?: 10\.8\.8\.8/);
     expect(outcome.text).not.toContain("10.7.7.7");
     expect(outcome.told("changed")).toMatch(/^9: `far\.example` and other names that aliases point to are blocked here/m);
     expect(outcome.told("changed")).toMatch(/^11: `b\.example` is an alias of `six\.example`, which is rewritten itself/m);
@@ -81,6 +83,26 @@ describe("AdGuard Home", () => {
     const outcome = await adguard(plain, `filtering:\n  rewrites:\n${rewrites.map((each) => `    - ${each}\n`).join("")}`);
     expect(outcome.text).toMatch(/"?\*\.a\.example"?: 10\.0\.0\.1/);
     await expectDecisions(outcome, { "x.a.example": "addresses", "x.b.example": "alias", "server.b.example": "upstream" });
+  });
+
+  test("a rewrite of a name has what wildcards above it say, and a name beside a wildcard of servers goes the way of its domain", async () => {
+    const rewrites = [
+      "{ domain: a.example, answer: 10.0.0.1 }",
+      "{ domain: '*.example', answer: fd00::1 }",
+      "{ domain: b.test, answer: 10.0.0.1 }",
+      "{ domain: '*.test', answer: far.invalid }",
+    ];
+    const outcome = await adguard(
+      upstreams("9.9.9.9", "[/x.net/]#", "[/*.x.net/]8.8.8.8", "[/net/]1.1.1.1"),
+      `filtering:\n  rewrites:\n${rewrites.map((each) => `    - ${each}\n`).join("")}`,
+    );
+    await expectDecisions(outcome, { "a.example AAAA": "addresses", "b.test": "alias", "x.net": "net", "y.x.net": "x.net" });
+  });
+
+  test("a name in capitals is no rule for AdGuard Home, unless it is a pattern", async () => {
+    const outcome = await adguard(plain, "user_rules: ['0.0.0.0 A.example', 'B.example', '||C.example^']\n");
+    await expectDecisions(outcome, { "a.example": "upstream", "b.example": "upstream", "c.example": "addresses" });
+    expect(outcome.told("left")).toContain("`B.example`: in capitals it matches nothing");
   });
 
   test("a client that is filtered where nobody else is is told", async () => {
@@ -711,6 +733,18 @@ describe("dnsmasq", () => {
     const outcome = await dnsmasq("server=/loop.example/127.0.0.1\n");
     await expectDecisions(outcome, { "x.loop.example": "refused", "x.example": "domestic" });
     expect((await dnsmasq("address=/#/10.0.0.1\n")).error?.message).toContain("answers every name");
+  });
+
+  test("types that are filtered are empty; what an alias, an expression with an address, and `::` on a path do otherwise is told", async () => {
+    const outcome = await dnsmasq(
+      "filter-rr=TXT,HTTPS\ncname=a.example,w.org\ncname=*.b.example,w.org\naddress=/*c.example/10.0.0.1\naddress=/d.example/10.0.0.1\naddress=/x.d.example/::\n",
+    );
+    expect(outcome.config?.answers.https).toBe("nodata");
+    await expectDecisions(outcome, { "x.example TXT": "nodata", "a.example": "alias", "x.b.example": "domestic" });
+    expect(outcome.told("left")).toContain("`cname=*.b.example,w.org`: dnsmasq answers no name by it");
+    expect(outcome.told("changed")).toContain("what `w.org` has no address for in this file is asked for here");
+    expect(outcome.told("blank")).toContain("`address=/*c.example/10.0.0.1`: an expression has no address here");
+    expect(outcome.told("changed").match(/`x\.d\.example` has `::` and `d\.example` addresses/g)).toHaveLength(2);
   });
 });
 

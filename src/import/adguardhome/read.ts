@@ -105,8 +105,12 @@ class Reader {
     const clients = this.#clients();
     const blocking = this.#blocking();
     const rewrites = this.#rewrites();
-    // Rewrites come before the rules.
-    const hosts = [...rewrites, ...blocking.hosts.filter((host) => !rewrites.some((rewrite) => holds(rewrite, host)))];
+    // Rewrites come before the rules, but for those that leave a name to them.
+    const isOpen = ({ opens }: Host) => opens === "all";
+    const closed = rewrites.filter((each) => !isOpen(each));
+    const ofRules = blocking.hosts.filter((host) => !closed.some((rewrite) => holds(rewrite, host)));
+    const open = rewrites.filter((each) => isOpen(each) && !ofRules.some((host) => holds(host, each)));
+    const hosts = [...closed, ...open, ...ofRules];
     this.#reportAliases(rewrites, blocking.rules.length > 0);
     if (isOn(this.#dns, "aaaa_disabled"))
       for (const { name, addresses, place: at } of hosts)
@@ -173,6 +177,8 @@ class Reader {
       for (const domain of domains?.toLowerCase().split("/") ?? [])
         byDomain.set(domain, addedTo(byDomain.get(domain) ?? [], servers.trim(), at));
     }
+    // With servers of its own for what is below it, such a name goes the way of the domain above.
+    for (const [domain, texts] of byDomain) if (texts[0]?.text === "#" && byDomain.has(`*.${domain}`)) byDomain.delete(domain);
     const rest = this.#outcome(general, name, place);
     const bySet = new Map<string, { readonly names: string[]; readonly outcome: Outcome; readonly place: Place }>();
     for (const [domain, texts] of byDomain) {
@@ -324,8 +330,10 @@ class Reader {
         else hosts.set(domain, { ...host, addresses: hasAddress ? [...host.addresses, answer] : [], cname, opens });
       }
     }
+    const own = [...hosts.values()];
+    for (const [domain, host] of hosts) hosts.set(domain, withOuter(host, own));
     // A name that a wildcard above it points to is asked of servers.
-    for (const { name, wildcard, cname, place } of hosts.values())
+    for (const { name, wildcard, cname, place } of own)
       if (wildcard && cname?.endsWith(`.${name}`) === true && !hosts.has(cname))
         for (const host of excepted(`full:${cname}`, place)) hosts.set(cname, host);
     return [...hosts.values()];
@@ -519,6 +527,26 @@ function addedTo(before: readonly SourceLine[], servers: string, place: Place): 
 
 function routesOf({ reserved, rest }: Upstreams, label: string, clients: readonly string[] | null): readonly ModelRule[] {
   return routes(reserved, rest, label, { ...ANYTHING, clients });
+}
+
+/** An alias of a wildcard comes before addresses, and a family that a name lacks comes from the next wildcard above it that has one. */
+function withOuter(host: Host, all: readonly Host[]): Host {
+  const outers = all
+    .filter((each) => each !== host && each.wildcard && holds(each, host))
+    .toSorted((one, other) => other.name.length - one.name.length);
+  const alias = [host, ...outers].find(({ cname, opens }) => cname !== null || opens === "all");
+  if (alias === host) return host;
+  if (alias !== undefined) return { ...host, addresses: [], cname: alias.cname, opens: alias.opens ?? [] };
+  let { addresses, opens = [] } = host;
+  for (const family of ["a", "aaaa"] as const) {
+    const ofFamily = (each: Host) => each.addresses.filter((address) => address.includes(":") === (family === "aaaa"));
+    const isSaid = (each: Host) => ofFamily(each).length > 0 || each.opens?.includes(family) === true;
+    const outer = isSaid(host) ? undefined : outers.find(isSaid);
+    if (outer === undefined || opens === "all") continue;
+    addresses = [...addresses, ...ofFamily(outer)];
+    if (outer.opens?.includes(family) === true) opens = [...opens, family];
+  }
+  return { ...host, addresses, opens };
 }
 
 /** Whether the host answers for all names of the other. */

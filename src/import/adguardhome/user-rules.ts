@@ -59,6 +59,8 @@ export function readUserRules(
   // A rule with `$badfilter` takes another away.
   const bad = new Set(lines.map(({ text }) => /^(.*)[$,]badfilter$/.exec(text)?.[1]));
   for (const { text, ...place } of lines) {
+    const leaveCapitals = (name: string) =>
+      findings.add("left", place, `\`${name}\`: in capitals it matches nothing in AdGuard Home`);
     const leave = (why: string) =>
       findings.add(text.startsWith("@@") ? "blank" : "changed", place, `\`${text}\`: ${why}; the line is left out`);
     if (text === "" || /^[!#]/.test(text) || bad.has(text) || /[$,]badfilter$/.test(text)) continue;
@@ -67,6 +69,7 @@ export function readUserRules(
       for (const written of names) {
         const name = hostName(written);
         if (name === null) leave(`\`${written}\` is no name`);
+        else if (written !== written.toLowerCase()) leaveCapitals(written);
         else if (!givesAddresses || /^(0\.0\.0\.0|127\.0\.0\.1|::1?)$/.test(first)) {
           lists.blocked.push(`full:${name}`);
           if (givesAddresses && first.endsWith("1"))
@@ -79,7 +82,12 @@ export function readUserRules(
     const rule = isAllowed ? text.slice(2) : text;
     const dollar = /^\/.*\/$/.test(rule) ? -1 : rule.lastIndexOf("$");
     const written = dollar < 0 ? rule : rule.slice(0, dollar);
-    const patterns = patternsOf(written, !isAllowed && dollar < 0);
+    const isHost = !isAllowed && dollar < 0;
+    if (isHost && hostName(written) !== null && written !== written.toLowerCase()) {
+      leaveCapitals(written);
+      continue;
+    }
+    const patterns = patternsOf(written, isHost);
     const modifiers =
       dollar < 0
         ? []

@@ -1,10 +1,11 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { isIP } from "node:net";
 import { basename, dirname, join } from "node:path";
-import { TYPE } from "../../dns/types.ts";
+import { TYPE, typeNumber } from "../../dns/types.ts";
 import { excepted, hostsOf, hostWith, NO_HOSTS_FILE, readHostLines } from "../hosts.ts";
 import { hostName, isNetwork } from "../lists.ts";
 import {
+  ANYTHING,
   answered,
   type Choices,
   decide,
@@ -192,6 +193,12 @@ class Reader {
     const found = this.#domains(value, place);
     for (const pattern of found?.patterns ?? []) {
       if (pattern === ".") throw new ImportError(place, "`address=/#/` answers every name: say by rules which names are meant");
+      if (pattern.startsWith("regexp:") && answerOf([found?.rest ?? ""]) === "address")
+        this.#findings.add(
+          "blank",
+          place,
+          `\`address=${value}\`: an expression has no address here, and its names are asked of servers`,
+        );
       const known = this.#addresses.get(pattern) ?? { addresses: [], place };
       known.addresses.push(found?.rest ?? "");
       this.#addresses.set(pattern, known);
@@ -218,7 +225,13 @@ class Reader {
     return {
       origin: "dnsmasq",
       file: this.#file,
-      rules: [...rebinding, ...this.#withoutIpv6(), ...this.#privatePtr(rest), ...routes(choices, rest)],
+      rules: [
+        ...rebinding,
+        ...this.#filteredTypes(),
+        ...this.#withoutIpv6(),
+        ...this.#privatePtr(rest),
+        ...routes(choices, rest),
+      ],
       hosts: this.#hosts(),
       bootstrap: [],
       poison: NO_NETWORKS,
@@ -260,10 +273,28 @@ class Reader {
     return zones.length === 0 ? [] : [decide(condition, answered("nxdomain", place), place, "bogus-priv")];
   }
 
+  /** Types that `filter-rr` takes out of answers, besides HTTPS, which is a setting of its own. */
+  #filteredTypes(): readonly ModelRule[] {
+    return this.#texts("filter-rr").flatMap(({ value, place }) => {
+      const types = value.split(",").flatMap((each) => typeNumber(each.trim()) ?? []);
+      const others = types.filter((type) => type !== TYPE.HTTPS);
+      return others.length === 0 ? [] : [decide({ ...ANYTHING, types: others }, answered("nodata", place), place)];
+    });
+  }
+
   /** `address=/x/::` alone empties AAAA: other types go on, and longer names have their own lines. */
   #withoutIpv6(): readonly ModelRule[] {
+    const isOnPath = (one: string, other: string) => one !== other && (one.endsWith(`.${other}`) || other.endsWith(`.${one}`));
     return [...this.#addresses].flatMap(([pattern, { addresses, place }]): ModelRule[] => {
       if (answerOf(addresses) !== "no-ipv6") return [];
+      for (const [other, { addresses: its, place: at }] of this.#addresses)
+        if (isOnPath(pattern, other) && answerOf(its) === "address")
+          for (const line of [place, at])
+            this.#findings.add(
+              "changed",
+              line,
+              `\`${pattern}\` has \`::\` and \`${other}\` addresses: in dnsmasq AAAA below both is that of the longer name that has one, here addresses come first and \`::\` holds for its own name`,
+            );
       const inner = [...this.#servers.keys(), ...this.#addresses.keys()].filter((each) => each.endsWith(`.${pattern}`));
       return [modify(forNames(namesOf([pattern]), namesOf(inner)), { ipv6: "nodata" }, place)];
     });
@@ -345,9 +376,18 @@ class Reader {
     for (const { value, place } of this.#texts("cname")) {
       const names = value.split(",").map((part) => hostName(part.trim()));
       const target = names.findLast((name) => name !== null && !/^\d+$/.test(name));
-      for (const name of names)
-        if (name !== null && name !== target && target !== undefined)
-          hosts.push({ name, wildcard: false, addresses: [], cname: target, others: "nodata", place });
+      if (target == null || value.startsWith("*"))
+        this.#findings.add("left", place, `\`cname=${value}\`: dnsmasq answers no name by it`);
+      else {
+        for (const name of names)
+          if (name !== null && name !== target)
+            hosts.push({ name, wildcard: false, addresses: [], cname: target, others: "nodata", place });
+        this.#findings.add(
+          "changed",
+          place,
+          `what \`${target}\` has no address for in this file is asked for here, for its alias too: dnsmasq gave none and asked nobody`,
+        );
+      }
     }
     const written = [...this.#texts("addn-hosts"), ...this.#texts("hostsdir")].map(({ value, place }) => ({
       path: pathBeside(this.#file, value),
