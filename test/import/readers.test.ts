@@ -938,6 +938,13 @@ describe("smartdns", () => {
     expect(outcome.told("left")).toMatch(/^8: the group `nobody` has no clients: its rules hold for nobody/m);
   });
 
+  test("what version 40 does not read is told: names with a star or a dash before them, and several addresses", async () => {
+    const outcome = await smartdns("nameserver /*.a.example/away\naddress /b.example/192.0.2.1,192.0.2.2\n");
+    await expectDecisions(outcome, { "x.a.example": "away", "a.example": "default", "b.example": "addresses" });
+    expect(outcome.told("changed")).toMatch(/^4: `\*\.a\.example` has names here, as in newer versions/m);
+    expect(outcome.told("changed")).toMatch(/^5: `192\.0\.2\.1,192\.0\.2\.2`: given as newer versions do/m);
+  });
+
   test("addresses hold for all clients, and where a group has them otherwise it is told", async () => {
     const outcome = await smartdns(
       "address /a.example/192.0.2.1\ngroup-begin away\nclient-rules 10.0.0.1\naddress /a.example/#4\ngroup-end\naddress /b.example/192.0.2.2\n",

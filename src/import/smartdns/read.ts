@@ -462,7 +462,11 @@ class Reader {
       else if (set !== undefined || name === null) {
         this.#findings.add("leak", place, `\`${domain}\` is no domain and no set, so its names would go the way of all others`);
         return null;
-      } else names = joinNames([names, namesOf([kind === "-." ? `full:${name}` : kind === "*." ? `*.${name}` : name])]);
+      } else {
+        if (kind === "*." || kind === "-.")
+          this.#findings.add("changed", place, `\`${domain}\` has names here, as in newer versions: in smartdns 40 it has none`);
+        names = joinNames([names, namesOf([kind === "-." ? `full:${name}` : kind === "*." ? `*.${name}` : name])]);
+      }
     }
     return { names, value };
   }
@@ -503,6 +507,8 @@ class Reader {
   }
 
   #setAddress(names: Names, rule: string, tree: Tree, place: Place): void {
+    if (rule.includes(","))
+      this.#findings.add("changed", place, `\`${rule}\`: given as newer versions do; smartdns 40 does not read the line`);
     for (const [key, one] of eachOf(names)) tree.addresses.set(`${key} ${rule}`, { names: one, rule, place });
   }
 
