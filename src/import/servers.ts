@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import { parseServer } from "../config/server.ts";
+import { parseProxy, parseServer } from "../config/server.ts";
 import { splitHostPort } from "../config/values.ts";
 import { addressFromText, privateAddresses } from "../dns/address.ts";
 import type { Ask, Findings, Outcome, Place, ServerGroup, SourceServer } from "./model.ts";
@@ -50,6 +50,11 @@ function dial(
   if (before === undefined || host === undefined) return { why: `\`${url}\` is no server` };
   const wanted = parts.port === null || parts.port === 0 ? port : `:${parts.port}`;
   return { url: `${before === "" ? "udp://" : before}${host}${wanted}${rest}`, addresses: [parts.host] };
+}
+
+/** Whether servers can be asked through it. */
+export function isProxy(url: string): boolean {
+  return "value" in parseProxy(url);
 }
 
 /** `near`: a resolver of mainland China; `far`: a well-known one abroad; `home`: a private address; null = nobody knows. */

@@ -271,6 +271,16 @@ describe("unknown parts of a configuration", () => {
     expect(outcome.text).toContain("# Closed: none of the servers of `only` can be asked");
   });
 
+  test("names of servers behind a proxy that is none are refused", async () => {
+    const outcome = await five(
+      "{ matches: qname $gfw, exec: $only }\n{ matches: has_resp, exec: accept }\nexec: $near",
+      "  - { tag: only, type: forward, args: { socks5: '127.0.0.1:1080\"', upstreams: [{ addr: 8.8.8.8 }] } }\n",
+    );
+    expect(outcome.code).toBe(0);
+    await expectDecisions(outcome, { "search.example": "refused", "x.example": "near" });
+    expect(outcome.told("blank")).toContain("the proxy of `only` is none");
+  });
+
   test.each(["$plugin_of_a_fork", "$odd"])("a step %s refuses the names that reach it", async (step) => {
     const outcome = await five(`{ matches: qname $gfw, exec: ${step} }\nexec: $near`, "  - { tag: odd, type: something_else }\n");
     await expectDecisions(outcome, { "search.example": "refused", "x.example": "near" });

@@ -938,6 +938,14 @@ describe("smartdns", () => {
     expect(outcome.told("left")).toMatch(/^8: the group `nobody` has no clients: its rules hold for nobody/m);
   });
 
+  test("a server behind a proxy that is none cannot be asked", async () => {
+    const outcome = await smartdns(
+      "proxy-server nonsense -name p\nserver 1.1.1.1 -group p -proxy p -e\nnameserver /a.example/p\n",
+    );
+    await expectDecisions(outcome, { "a.example": "refused", "x.example": "default" });
+    expect(outcome.told("left")).toContain("there is no proxy `p` that can be asked");
+  });
+
   test("what version 40 does not read is told: names with a star or a dash before them, and several addresses", async () => {
     const outcome = await smartdns("nameserver /*.a.example/away\naddress /b.example/192.0.2.1,192.0.2.2\n");
     await expectDecisions(outcome, { "x.a.example": "away", "a.example": "default", "b.example": "addresses" });

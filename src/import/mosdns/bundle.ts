@@ -21,7 +21,7 @@ import {
   type ServerGroup,
   type SourceServer,
 } from "../model.ts";
-import { addServer, readServer, serverGroup, shownServer } from "../servers.ts";
+import { addServer, isProxy, readServer, serverGroup, shownServer } from "../servers.ts";
 import {
   childOf,
   isOn,
@@ -348,6 +348,7 @@ export class MosdnsGroups {
     const isRace = type !== "forward" || childOf(args, "upstreams") === null || concurrent >= Math.min(3, servers.size);
     const name = only.length === 0 ? tag : `${tag}-${only.join("-")}`;
     const proxy = socks5 === "" ? null : socks5.includes("://") ? socks5 : `socks5://${socks5}`;
+    if (proxy !== null && !isProxy(proxy)) return { why: `the proxy of \`${tag}\` is none` };
     return serverGroup(name, [...servers.values()], place, { strategy: isRace || servers.size === 1 ? "race" : "spread", proxy });
   }
 

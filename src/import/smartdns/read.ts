@@ -25,7 +25,7 @@ import {
   routes,
   type ServerGroup,
 } from "../model.ts";
-import { askGroup, readServer, serverGroup, shownServer, sideOf } from "../servers.ts";
+import { askGroup, isProxy, readServer, serverGroup, shownServer, sideOf } from "../servers.ts";
 import { filesOf, pathBesideLine, readLines } from "../source.ts";
 import { addressHosts, isAddressRule } from "./addresses.ts";
 import { byPath, meet, pathOf } from "./paths.ts";
@@ -385,9 +385,10 @@ class Reader {
           `\`-${name}\` of the server \`${shownServer(written)}\`: nothing here corresponds to it`,
         );
     const [proxyName] = flags.get("proxy") ?? [];
-    const proxy = proxyName === undefined ? null : (this.#proxies.get(proxyName) ?? "");
+    const known = this.#proxies.get(proxyName ?? "") ?? "";
+    const proxy = proxyName === undefined ? null : isProxy(known) ? known : "";
     if ("why" in read || proxy === "") {
-      const why = "why" in read ? read.why : `there is no proxy \`${proxyName}\`, so that smartdns cannot ask it either`;
+      const why = "why" in read ? read.why : `there is no proxy \`${proxyName}\` that can be asked`;
       this.#findings.add("left", place, `the server \`${shownServer(written)}\`: ${why}`);
     }
     const isDefault = tree === this.#root && !flags.has("exclude-default-group") && !flags.has("e");
