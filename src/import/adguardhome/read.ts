@@ -18,6 +18,7 @@ import {
   namesOf,
   type Outcome,
   type Place,
+  PRIVATE_REVERSE,
   type RuleCondition,
   routes,
   type SourceServer,
@@ -49,13 +50,7 @@ export function readAdguardHome(file: string, findings: Findings): Meaning {
 }
 
 /** Zones of private addresses backwards (RFC 6303), whose PTR the program asks of local resolvers alone. */
-const PRIVATE_ZONES = [
-  "10.in-addr.arpa",
-  "168.192.in-addr.arpa",
-  ...Array.from({ length: 16 }, (_, index) => `${index + 16}.172.in-addr.arpa`),
-  "254.169.in-addr.arpa",
-  "d.f.ip6.arpa",
-];
+const PRIVATE_ZONES = [...PRIVATE_REVERSE, "254.169.in-addr.arpa"];
 
 /** Settings of section `dns` that route nothing. */
 const QUIET = `

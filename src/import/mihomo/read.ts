@@ -352,13 +352,14 @@ class Reader {
         "names of `fallback-filter` go to `fallback` with every type; mihomo asked `nameserver` for types other than A and AAAA",
       );
     if (near.kind !== "ask") return [...always, rest(near, place)];
-    if (textAt(filter, "geoip") === "false")
+    if (textAt(filter, "geoip") === "false") {
       this.#findings.add(
         "changed",
         place,
         "mihomo asked `nameserver` alone for types other than A and AAAA, whatever came: where it fails here, `fallback` is asked for them too",
       );
-    if (textAt(filter, "geoip") === "false") return [...always, rest(this.#poisoned(near, far, filter, place), place)];
+      return [...always, rest(this.#poisoned(near, far, filter, place), place)];
+    }
     const code = textAt(filter, "geoip-code") || "CN";
     const list = this.#geo(["geoip.dat", "GeoIP.dat", "Country.mmdb", "country.mmdb"], code, "addresses", place);
     const differs =
