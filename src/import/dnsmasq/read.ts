@@ -285,8 +285,10 @@ class Reader {
   /** `address=/x/::` alone empties AAAA: other types go on, and longer names have their own lines. */
   #withoutIpv6(): readonly ModelRule[] {
     const isOnPath = (one: string, other: string) => one !== other && (one.endsWith(`.${other}`) || other.endsWith(`.${one}`));
-    return [...this.#addresses].flatMap(([pattern, { addresses, place }]): ModelRule[] => {
-      if (answerOf(addresses) !== "no-ipv6") return [];
+    const found = [...this.#addresses].filter(([, { addresses }]) => answerOf(addresses) === "no-ipv6");
+    for (const [, { place }] of found.slice(0, MAX_TOLD))
+      this.#findings.add("changed", place, "AAAA is empty, where dnsmasq answered `::`");
+    return found.flatMap(([pattern, { place }]): ModelRule[] => {
       for (const [other, { addresses: its, place: at }] of this.#addresses)
         if (isOnPath(pattern, other) && answerOf(its) === "address")
           for (const line of [place, at])

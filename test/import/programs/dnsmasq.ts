@@ -9,7 +9,13 @@ type Line =
   /** `address=/x/y`; an empty address says that there is no such name, `#` is 0.0.0.0 and ::. */
   | { readonly kind: "address"; readonly domain: string; readonly address: string }
   /** `host-record=x,y` */
-  | { readonly kind: "host"; readonly domain: string; readonly address: string };
+  | { readonly kind: "host"; readonly domain: string; readonly address: string }
+  /** `cname=x,y` */
+  | { readonly kind: "alias"; readonly domain: string; readonly target: string }
+  /** Of every name; it has no domain. */
+  | { readonly kind: "switch"; readonly domain: ""; readonly text: (typeof SWITCHES)[number] };
+
+const SWITCHES = ["filter-rr=TXT", "filter-AAAA", "filter-A"] as const;
 
 interface Program {
   /** The servers of all names. */
@@ -35,7 +41,7 @@ const line: fc.Arbitrary<Line> = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant("address" as const),
       domain: fc.constantFrom(...DOMAINS),
-      address: fc.constantFrom(FOUR, SIX, "#", "", "0.0.0.0"),
+      address: fc.constantFrom(FOUR, SIX, "#", "", "0.0.0.0", "::"),
     }),
   },
   {
@@ -44,6 +50,22 @@ const line: fc.Arbitrary<Line> = fc.oneof(
       kind: fc.constant("host" as const),
       domain: fc.constantFrom("nas.example.com", "box.sub.test.net"),
       address: fc.constantFrom(FOUR, SIX),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant("alias" as const),
+      domain: fc.constantFrom("alias.example.com", "y.example.com"),
+      target: fc.constantFrom("nas.example.com", "w.org"),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant("switch" as const),
+      domain: fc.constant("" as const),
+      text: fc.constantFrom(...SWITCHES),
     }),
   },
 );
@@ -61,7 +83,16 @@ function isAlone(one: Line, index: number, all: readonly Line[]): boolean {
   return before.length === 0;
 }
 
-const NAMES = [...DOMAINS, "x.a.example.com", "y.example.com", "nas.example.com", "box.sub.test.net", "z.net", "w.org"];
+const NAMES = [
+  ...DOMAINS,
+  "x.a.example.com",
+  "y.example.com",
+  "alias.example.com",
+  "nas.example.com",
+  "box.sub.test.net",
+  "z.net",
+  "w.org",
+];
 
 export const DNSMASQ: Format<Program> = {
   kind: "dnsmasq",
@@ -80,7 +111,10 @@ export const DNSMASQ: Format<Program> = {
         const { answers, passed, isDefault } = decideBy(numbered, question);
         const all = isDefault ? [...answers, ...defaults] : answers;
         const asked = new Set(all.filter((each): each is Group => /^\w/.test(each)));
-        return { answers: all, asked, lines: new Set(isDefault ? [...ofDefaults, ...passed] : passed) };
+        const filter = question.type === "TXT" ? "filter-rr=TXT" : `filter-${question.type}`;
+        const isFiltered = lines.some((each) => each.kind === "switch" && each.text === filter);
+        const given = isFiltered && asked.size > 0 ? (["!nodata"] as const) : all;
+        return { answers: given, asked, lines: new Set(isDefault ? [...ofDefaults, ...passed] : passed) };
       },
     };
   },
@@ -88,6 +122,8 @@ export const DNSMASQ: Format<Program> = {
 
 function lineText(line: Line, shown: (group: Group) => string): string {
   if (line.kind === "host") return `host-record=${line.domain},${line.address}`;
+  if (line.kind === "alias") return `cname=${line.domain},${line.target}`;
+  if (line.kind === "switch") return line.text;
   if (line.kind === "address") return `address=/${line.domain}/${line.address}`;
   return `server=/${line.domain}/${line.target === "#" || line.target === "" ? line.target : shown(line.target)}`;
 }
@@ -104,6 +140,15 @@ function decideBy(numbered: readonly (Line & { readonly number: number })[], { n
   const own = numbered.filter((each) => each.kind === "host" && each.domain === name);
   const passed = own.map(({ number }) => number);
   const decided = (answers: readonly Answerer[], isDefault = false): Decided => ({ answers, passed, isDefault });
+  for (const each of numbered) if (each.kind === "switch") passed.push(each.number);
+  const alias = numbered.find((each) => each.kind === "alias" && each.domain === name);
+  if (alias?.kind === "alias") {
+    // Nobody is asked for it: it has what the file says of the other name.
+    passed.push(alias.number);
+    const target = numbered.flatMap((each) => (each.kind === "host" && each.domain === alias.target ? [each.address] : []));
+    const given = target.filter((address) => familyOf(address) === type).map((address): Answerer => `=${address}`);
+    return decided(given.length > 0 ? given : ["!nodata"]);
+  }
   const held = own.flatMap((each) => (each.kind === "host" && familyOf(each.address) === type ? [each.address] : []));
   if (held.length > 0) return decided(held.map((address): Answerer => `=${address}`));
   for (const domain of domainsOf(name)) {
@@ -111,7 +156,7 @@ function decideBy(numbered: readonly (Line & { readonly number: number })[], { n
     passed.push(...here.map(({ number }) => number));
     const literals = here.flatMap((each) => (each.kind === "address" ? [each.address] : []));
     const address = literals.find((each) => familyOf(each) === type);
-    if (address !== undefined) return decided([address === "0.0.0.0" ? "!zero" : `=${address}`]);
+    if (address !== undefined) return decided([/^(0\.0\.0\.0|::)$/.test(address) ? "!zero" : `=${address}`]);
     if (literals.includes("#") && type !== "TXT") return decided(["!zero"]);
     const targets = here.flatMap((each) => (each.kind === "server" ? [each.target] : []));
     const groups = targets.filter((target) => target !== "#" && target !== "");
