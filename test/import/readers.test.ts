@@ -938,6 +938,14 @@ describe("smartdns", () => {
     expect(outcome.told("left")).toMatch(/^8: the group `nobody` has no clients: its rules hold for nobody/m);
   });
 
+  test("whom the target of an alias is asked of, and a filter without addresses, are told", async () => {
+    const outcome = await smartdns(
+      "cname /a.example/b.example\nserver 1.1.1.1 -group w -e -whitelist-ip\nnameserver /c.example/w\n",
+    );
+    expect(outcome.told("changed")).toMatch(/^4: `b\.example` goes the way of its own rules here/m);
+    expect(outcome.told("changed")).toContain("`-whitelist-ip` of servers of `w` drops every address");
+  });
+
   test("a server behind a proxy that is none cannot be asked", async () => {
     const outcome = await smartdns(
       "proxy-server nonsense -name p\nserver 1.1.1.1 -group p -proxy p -e\nnameserver /a.example/p\n",

@@ -28,9 +28,9 @@ import {
 import { askGroup, isProxy, readServer, serverGroup, shownServer, sideOf } from "../servers.ts";
 import { filesOf, pathBesideLine, readLines } from "../source.ts";
 import { addressHosts, isAddressRule } from "./addresses.ts";
-import { byPath, meet, pathOf } from "./paths.ts";
+import { byPath, eachOf, meet, pathOf } from "./paths.ts";
 import { copyRules, type Flag, type GroupMember, newTree, type Route, type Tree } from "./tree.ts";
-import { type Flags, flagsOf, valuesOf } from "./words.ts";
+import { type Flags, flagsOf, spansOf, valuesOf } from "./words.ts";
 
 /**
  * Reads a configuration of smartdns with what it includes. A server is of its groups and, unless it is excluded, of the default group. Of a domain the longest
@@ -277,7 +277,14 @@ class Reader {
         const [, domain = "", target = ""] = /^\/(.*)\/([^/]*)$/.exec(first) ?? [];
         const [name, cname] = [hostName(domain), hostName(target)];
         if (name === null || cname === null) this.#findings.add("blank", place, `\`cname ${first}\` has no name on both sides`);
-        else this.#hosts.push(...hostsOf(name, { addresses: [], cname, others: "nodata", place }));
+        else {
+          this.#hosts.push(...hostsOf(name, { addresses: [], cname, others: "nodata", place }));
+          this.#findings.add(
+            "changed",
+            place,
+            `\`${cname}\` goes the way of its own rules here; smartdns asked for it by those of \`${name}\``,
+          );
+        }
         break;
       }
       case "hosts-file":
@@ -334,6 +341,12 @@ class Reader {
   #filtersOf(members: readonly GroupMember[], shown: string, place: Place): Pick<ServerGroup, "accept" | "drop"> {
     const filter = (key: "drops" | "accepts", networks: readonly string[]): readonly string[] => {
       const having = members.filter((member) => member[key]);
+      if (key === "accepts" && having.length > 0 && networks.length === 0)
+        this.#findings.add(
+          "changed",
+          place,
+          `\`-whitelist-ip\` of servers of \`${shown}\` drops every address where no \`whitelist-ip\` stands: here their answers pass`,
+        );
       if (having.length === 0 || networks.length === 0) return [];
       if (having.length < members.length)
         this.#findings.add(
@@ -346,13 +359,8 @@ class Reader {
     return { accept: filter("accepts", this.#whitelist), drop: [...filter("drops", this.#blacklist), ...this.#ignored] };
   }
 
-  /** Numbers and spans of them, separated by commas; `-,` before them takes them back. */
   #emptyTypes(written: string, tree: Tree, place: Place): void {
-    const isBack = written.startsWith("-,");
-    const spans = written.split(/[\s,]+/).flatMap((each) => {
-      const [, first, last = first] = /^(\d+)(?:-(\d+))?/.exec(each) ?? [];
-      return first === undefined ? [] : [{ first: Number(first), last: Number(last) }];
-    });
+    const { isBack, spans } = spansOf(written);
     const has = (type: number) => spans.some(({ first, last }) => type >= first && type <= last);
     if (has(TYPE.AAAA)) tree.ipv6 = { value: isBack ? "pass" : "nodata", place };
     if (isBack) {
@@ -681,12 +689,6 @@ class Reader {
       for (const each of text.startsWith(":") ? [`0.0.0.0${text}`, `[::]${text}`] : [text.includes(":") ? text : `${text}:53`])
         if (!this.#listen.includes(each)) this.#listen.push(each);
   }
-}
-
-/** Single patterns, and the lists of a set together: a later line replaces an earlier one for the same. */
-function* eachOf({ patterns, lists }: Names): Generator<[string, Names]> {
-  for (const pattern of patterns) yield [pattern, namesOf([pattern])];
-  if (lists.length > 0) yield [`set ${lists[0]?.tag ?? ""}`, namesIn(lists)];
 }
 
 function networkOf(written: string): readonly string[] {

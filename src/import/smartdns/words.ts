@@ -26,3 +26,17 @@ export function flagsOf(written: string): { readonly words: readonly string[]; r
 export function valuesOf(flags: Flags, name: string, short: string): readonly string[] {
   return flags.get(name) ?? flags.get(short) ?? [];
 }
+
+interface Spans {
+  readonly isBack: boolean;
+  readonly spans: readonly { readonly first: number; readonly last: number }[];
+}
+
+/** Numbers and spans of them, separated by commas; `-,` before them takes them back. */
+export function spansOf(written: string): Spans {
+  const spans = written.split(/[\s,]+/).flatMap((each) => {
+    const [, first, last = first] = /^(\d+)(?:-(\d+))?/.exec(each) ?? [];
+    return first === undefined ? [] : [{ first: Number(first), last: Number(last) }];
+  });
+  return { isBack: written.startsWith("-,"), spans };
+}
