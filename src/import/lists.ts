@@ -114,6 +114,7 @@ export class ImportLists {
       further: "with a star, and never matched",
     });
     if (list.category === "plain") reportWildcards(bytes, list, findings);
+    if (list.category === "clash") reportStars(bytes, list, findings);
     if (list.bareNames === true) reportDressedNames(bytes, list, findings);
     if (list.category === "adguard") reportModifierAll(bytes, list, use, findings);
     if (list.category === "adguard" && use === "allows") reportExceptions(bytes, list, findings);
@@ -284,6 +285,17 @@ function reportWildcards(bytes: Buffer, list: ListFile, findings: Findings): voi
         ? `\`${text}\` of the list \`${list.tag}\` is a name alone there, and none here: write \`full:${text.slice(2)}\``
         : `\`${text}\` of the list \`${list.tag}\` means less there than here, where it is the whole domain: remove the line, or write what it means`,
     further: "with `*.`, `+.` or `-.` before a name",
+  });
+}
+
+/** `*.x` is one label below x in mihomo. */
+function reportStars(bytes: Buffer, list: ListFile, findings: Findings): void {
+  const lines = linesWhere(bytes, (text) => /^\s*(-\s*)?["']?\*\.[^*,]+$/.test(text));
+  tellLines(lines, list, findings, {
+    kind: "leak",
+    one: ({ text }) =>
+      `\`${text.trim()}\` of the list \`${list.tag}\` is one label below the name there, and every name below it here`,
+    further: "with a star for one label",
   });
 }
 

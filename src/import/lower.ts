@@ -226,13 +226,17 @@ export class Lowering {
         `all addresses of an answer must be in the list, also behind an alias; AAAA and HTTPS go the way of A, and other types where it is known. ${
           outcome.differs ??
           `One address was enough for an answer of \`${of.group.name}\`, and records of types without addresses, HTTPS too, were always those of \`${far.group.name}\``
-        }`,
+        }. Where \`${far.group.name}\` fails, an address of \`${of.group.name}\` that is not in the list is given: see \`compare:unproven\``,
       );
-      if (instead === null && outcome.differs === undefined)
+      if (outcome.differs === undefined)
         this.#findings.add(
           "changed",
           place,
-          `\`${far.group.name}\` is asked together with \`${of.group.name}\`, not after it, and answers when that fails or is slow: see \`compare.within\``,
+          `\`${far.group.name}\` is asked together with \`${of.group.name}\`, ${
+            instead === null
+              ? "not after it, and answers when that fails or is slow: see `compare.within`"
+              : "for every name, also where it did not stand by"
+          }`,
         );
       return { kind: "compare", near, far, keepNearIf, first: "near", withinMs: afterMs };
     }

@@ -473,7 +473,7 @@ class Writer {
       this.#findings.add(
         "risk",
         group.place,
-        `\`${name}\` holds domestic and foreign servers: every name is shown to both, and the first answer wins, as before. Make two groups of them`,
+        `\`${name}\` holds domestic and foreign servers: every name may be shown to both, and the answer of either counts. Make two groups of them`,
       );
     return name;
   }

@@ -271,6 +271,17 @@ describe("unknown parts of a configuration", () => {
     expect(outcome.text).toContain("# Closed: none of the servers of `only` can be asked");
   });
 
+  test("what a redirect after other steps, and a comparison, do otherwise is told", async () => {
+    const redirect = "  - { tag: other, type: redirect, args: { rules: [a.example b.example] } }\n";
+    const later = await five("{ matches: qname $china, exec: reject 3 }\nexec: $other\nexec: $near", redirect);
+    expect(later.told("changed")).toContain("its aliases come before all rules, also before those that stood above them");
+    expect(later.told("changed")).toContain("what its aliases point to goes through all hosts, aliases and rules here");
+    const first = await five("exec: $other\nexec: $near", redirect);
+    expect(first.told("changed")).not.toContain("come before all rules");
+    const compared = await five("exec: $near\n{ matches: '!resp_ip $home', exec: $far }");
+    expect(compared.told("changed")).toContain("Where `far` fails, an address of `near` that is not in the list is given");
+  });
+
   test("names of servers behind a proxy that is none are refused", async () => {
     const outcome = await five(
       "{ matches: qname $gfw, exec: $only }\n{ matches: has_resp, exec: accept }\nexec: $near",

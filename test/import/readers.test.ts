@@ -735,6 +735,17 @@ describe("dnsmasq", () => {
     expect((await dnsmasq("address=/#/10.0.0.1\n")).error?.message).toContain("answers every name");
   });
 
+  test("a domain that is declared local is asked of nobody, and what has no equal is told", async () => {
+    const outcome = await dnsmasq(
+      "domain=house.example,10.0.0.0/24,local\nstop-dns-rebind\nrebind-localhost-ok\nconf-script=x\n",
+    );
+    await expectDecisions(outcome, { "nas.house.example": "nxdomain", "x.example": "domestic" });
+    expect(outcome.told("changed")).toContain("addresses of 10.0.0.0/24 were asked of nobody backwards");
+    expect(outcome.told("left")).toContain("`rebind-localhost-ok`: nothing here corresponds to it");
+    expect(outcome.told("left")).toContain("`conf-script`: nothing here corresponds to it");
+    expect((await dnsmasq("port=0\n")).error?.message).toContain("serves no DNS");
+  });
+
   test("types that are filtered are empty; what an alias, an expression with an address, and `::` on a path do otherwise is told", async () => {
     const outcome = await dnsmasq(
       "filter-rr=TXT,HTTPS\ncname=a.example,w.org\ncname=*.b.example,w.org\naddress=/*c.example/10.0.0.1\naddress=/d.example/10.0.0.1\naddress=/x.d.example/::\n",
@@ -1266,6 +1277,16 @@ describe("mihomo", () => {
   const mihomo = (dns: string, rest = "", files: Readonly<Record<string, string>> = {}, ...options: readonly string[]) =>
     runImport("config.yaml", { "config.yaml": `dns:\n  enable: true\n${dns}${rest}`, ...files }, ...options);
   const NAMESERVER = "  nameserver: [223.5.5.5]\n";
+
+  test("a star in a list of names is one label there: such lines are told as leaks", async () => {
+    const { code, told } = await mihomo(
+      `${NAMESERVER}  nameserver-policy:\n    'rule-set:cn': 8.8.8.8\n`,
+      "rule-providers:\n  cn: { type: file, behavior: domain, format: text, path: cn.txt }\n",
+      { "cn.txt": "+.a.example\n*.b.example\n" },
+    );
+    expect(code).toBe(1);
+    expect(told("leak")).toMatch(/^2: `\*\.b\.example` of the list `cn` is one label below the name there/m);
+  });
 
   test("keys of policies match a name, one label below, all below, or all below and the name", async () => {
     const outcome = await mihomo(

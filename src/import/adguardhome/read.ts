@@ -443,7 +443,7 @@ class Reader {
       this.#findings.add(
         "changed",
         denied.place,
-        "`disallowed_clients`: clients of private networks are admitted, all of them; see `access.clients`",
+        `\`disallowed_clients\`: clients of ${allowed.length > 0 ? "`allowed_clients`" : "private networks"} are admitted, all of them; see \`access.clients\``,
       );
     if (allowed.length === 0)
       this.#findings.add(

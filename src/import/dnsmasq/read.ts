@@ -45,7 +45,7 @@ const UNNAMED_FOLDER = "dnsmasq.d,.dpkg-dist,.dpkg-old,.dpkg-new";
 
 /** Options that neither route nor answer. */
 const QUIET =
-  /^(no-(resolv|poll|hosts|negcache|daemon|ping|round-robin|dhcp.*)|cache-size|user|group|pid-file|log-.*|quiet-.*|bind-(interfaces|dynamic)|interface|except-interface|domain-needed|bogus-priv|localise-queries|expand-hosts|domain|edns-packet-max|min-cache-ttl|max-cache-ttl|max-ttl|neg-ttl|local-ttl|keep-in-foreground|dns-forward-max|use-stale-cache|fast-dns-retry|port-limit|min-port|max-port|query-port|conf-script|enable-.*|read-ethers|local-service|port|strict-order|all-servers|stop-dns-rebind|rebind-localhost-ok|filter-aaaa|filter-a|clear-on-reload|auth-.*|rev-server|localmx|selfmx)$/i;
+  /^(no-(resolv|poll|hosts|negcache|daemon|ping|round-robin|dhcp.*)|cache-size|user|group|pid-file|log-.*|quiet-.*|bind-(interfaces|dynamic)|interface|except-interface|domain-needed|bogus-priv|localise-queries|expand-hosts|domain|edns-packet-max|min-cache-ttl|max-cache-ttl|max-ttl|neg-ttl|local-ttl|keep-in-foreground|dns-forward-max|use-stale-cache|fast-dns-retry|port-limit|min-port|max-port|query-port|enable-.*|read-ethers|local-service|port|strict-order|all-servers|stop-dns-rebind|filter-aaaa|filter-a|clear-on-reload|rev-server|localmx|selfmx)$/i;
 
 /** A file of this many lines that all name one server is a list. */
 const LIST_LINES = 200;
@@ -207,6 +207,19 @@ class Reader {
 
   meaning(): Meaning {
     const place = { file: this.#file, line: 1 };
+    const [port] = this.#texts("port");
+    if (port?.value === "0") throw new ImportError(port.place, "with `port=0` dnsmasq serves no DNS");
+    // Such a domain is the house's own, as by `local=/…/`.
+    for (const { value, place: at } of this.#texts("domain")) {
+      const [, name, subnet] = /^([^,]+),(.*),\s*local$/.exec(value) ?? [];
+      if (name === undefined) continue;
+      this.#server(`/${name.trim()}/`, at);
+      this.#findings.add(
+        "changed",
+        at,
+        `addresses of ${subnet} were asked of nobody backwards: here they go where those of private networks go`,
+      );
+    }
     const rest = this.#defaultOutcome(place);
     // Of lines for one domain those with an address come first, and those that say it does not exist come last.
     const choices = [...this.#answerChoices("zero"), ...this.#serverChoices(rest), ...this.#answerChoices("nxdomain")];

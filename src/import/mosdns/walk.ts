@@ -273,6 +273,13 @@ class Walker {
         this.#hosts(step, path, next);
         break;
       case "redirect":
+        if (this.#leaves.length > 0)
+          this.#findings.add("changed", place, "its aliases come before all rules, also before those that stood above them");
+        this.#findings.add(
+          "changed",
+          place,
+          "what its aliases point to goes through all hosts, aliases and rules here: there only through the steps that followed",
+        );
         next({ ...path, redirect: step });
         return;
       case "mark":
