@@ -175,11 +175,3 @@ export function eachRow<Row>(database: Database, { text, values }: Sql): Iterabl
 export function amongIds(column: string, ids: Iterable<number>): Sql {
   return { text: `${column} IN (SELECT value FROM json_each(?))`, values: [JSON.stringify([...ids])] };
 }
-
-/** All of these conditions; without any, no restriction. */
-export function allOf(conditions: readonly Sql[]): Sql {
-  return {
-    text: conditions.length === 0 ? "TRUE" : conditions.map(({ text }) => text).join(" AND "),
-    values: conditions.flatMap(({ values }) => values),
-  };
-}

@@ -16,6 +16,7 @@ import { exportText } from "./export.ts";
 import { encodeRecord } from "./followers.ts";
 import { recordedVersions } from "./maintenance.ts";
 import type { Export, Read, ReaderCalls, ReaderData, Slice } from "./reader.ts";
+import { SCHEMA_VERSION } from "./schema.ts";
 import { CursorError, countVolume, getRecord, readBatches, type SearchBudget, searchRecords } from "./search.ts";
 import { summarize } from "./summary.ts";
 
@@ -133,6 +134,14 @@ function connect(identity: string): Database {
       disconnect();
       connection = { database: openUnchanging(path), identity, unchanging: true };
     }
+  }
+  const version = Number(connection.database.prepare("PRAGMA user_version").get()?.["user_version"]);
+  if (version < SCHEMA_VERSION) {
+    disconnect();
+    throw new StoreError(
+      "outdated",
+      "the file is of a version before this one, and is not brought up to date yet: who writes it does that",
+    );
   }
   return connection.database;
 }

@@ -1,11 +1,12 @@
 /**
  * The tables of the query log. Rows are kept in parts: one for each UTC day, and a further one whenever a part has as many rows or lasted as long
  * as it may (`partLimits`). A part is a set of tables of its own, its dictionaries and roll-ups included, so that what is too old goes by dropping
- * tables, and nothing that a dictionary holds outlives the rows that speak of it. `row.ts` turns records into rows and back.
+ * tables, and nothing that a dictionary holds outlives the rows that speak of it.
  *
  * In the name of each table stands the key of its part, here `K`: `20261121`, `20261121_1`, …
  *
- *     q_K            one row a query; columns `name`, `client`, `kind`, `details`, `answers` are ids of the dictionaries
+ *     blocks_K       which blocks of rows there are, each with its lowest and its highest id
+ *     columns_K      what is in the columns of each block (`blocks.ts`): a row of the table for each
  *     names_K        names, labels reversed (`reversedName`)
  *     clients_K      address and client id
  *     kinds_K        what few combinations of values there are: transport … version
@@ -14,22 +15,20 @@
  *     kind_minutes_K     queries by minute and kind: everything that a kind tells can be counted from it
  *     client_minutes_K   queries by minute and client
  *     latency_minutes_K  queries by minute and bucket of latency (`latency.ts`), those that an upstream was asked for apart (`asked` = 1)
- *     name_hours_K       queries by hour and name, written when the hour is over or the part is closed; the most frequent only
- *     name_totals_K      queries of the whole part by name, written when it is closed; the most frequent only
  *
  * A dictionary may hold the same text under two ids, because the memory of what it holds is bounded: conditions are to be written with
- * `IN`, sums to be grouped by text. In roll-ups the id 0 stands for all that found no room among the entries of its own: the names, clients and kinds of
+ * `IN`, sums to be grouped by text. In roll-ups the id 0 stands for all that found no room among the entries of its own: the clients and kinds of
  * this id bear the text of `OTHERS` in every column.
  *
  * Beside the parts stand `parts`, which of them there are, and `runs` (`runs.ts`), when the log recorded.
  *
- * Parts may overlap in time where the clock of the machine was set back. Indexes: `q_K` by id; a closed part also by (client, id) and (name, id), and
- * `names_K` by text.
+ * Parts may overlap in time where the clock of the machine was set back, and so may the blocks of a part; those of an indexed one do not. Its
+ * `names_K` has an index by text.
  */
 export interface Partition {
   /** The end of its tables' names. */
   readonly key: string;
-  /** `live`: rows are added. `closed`: no more. `indexed`: no more, and the indexes and `name_totals` are there. */
+  /** `live`: rows are added. `closed`: no more. `indexed`: no more, and it is as quick to search as it gets. */
   readonly state: "live" | "closed" | "indexed";
   /** Of two parts the one that was made later has the higher one, whatever the clock said. */
   readonly serial: number;
@@ -37,33 +36,36 @@ export interface Partition {
   readonly firstId: number | null;
   readonly lastId: number | null;
   readonly rows: number;
-  /** Of hours before this one (`hourOf`), the names are counted in `name_hours`; of this one and later only the rows tell. */
-  readonly hoursUntil: number;
 }
 
-/** Text of id 0 in `names`, `clients` and `kinds`. */
+/** From one id up to another, which is not included. */
+export interface IdRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Text of id 0 in `clients` and `kinds`. */
 const OTHERS = "others";
 
 /** `PRAGMA application_id` of our files: "FLLG" as an integer. */
 export const APPLICATION_ID = 0x46_4c_4c_47;
 
 /**
- * Goes up with every change to the tables; `PRAGMA user_version`. Up to version 1 rows bore their traces, in `details` and `matches`; those are read as
- * they are, and new rows are added beside them.
+ * Goes up with every change to the tables; `PRAGMA user_version`. Up to version 2 each row was a row of a table; up to version 1 it bore its trace, in
+ * `details` and `matches`. Both are brought into blocks (`old-rows.ts`).
  */
-export const SCHEMA_VERSION = 2;
-export const READABLE_VERSIONS: readonly unknown[] = [1, SCHEMA_VERSION];
+export const SCHEMA_VERSION = 3;
 
 /** What the file holds besides parts: which of them there are. */
 export const PARTS_TABLE = `
 CREATE TABLE IF NOT EXISTS parts (
   key TEXT PRIMARY KEY, day INTEGER NOT NULL, sequence INTEGER NOT NULL, state TEXT NOT NULL,
-  first_id INTEGER, last_id INTEGER, row_count INTEGER NOT NULL, hours_until INTEGER NOT NULL
+  first_id INTEGER, last_id INTEGER, row_count INTEGER NOT NULL
 ) STRICT`;
 
 /** Newest first; rows fit `Part`. */
 export const SELECT_PARTS = `
-SELECT key, state, rowid AS serial, first_id AS firstId, last_id AS lastId, row_count AS "rows", hours_until AS hoursUntil
+SELECT key, state, rowid AS serial, first_id AS firstId, last_id AS lastId, row_count AS "rows"
 FROM parts ORDER BY last_id DESC, day DESC, sequence DESC`;
 
 /** The columns of `kinds_K` that describe a query, in their order. `blocked` is 1 where its action is `block` or `drop`. */
@@ -84,14 +86,19 @@ export const KIND_COLUMNS = [
 
 export type KindColumn = (typeof KIND_COLUMNS)[number];
 
-/** The statements that make a part's tables. */
-export function partTables(key: string): string {
+/** The statements that make the tables of a part that hold its rows. */
+export function blockTables(key: string): string {
   return `
-CREATE TABLE q_${key} (
-  id INTEGER PRIMARY KEY, name INTEGER NOT NULL, client INTEGER NOT NULL, kind INTEGER NOT NULL, details INTEGER, answers INTEGER,
-  ttls NUMERIC, duration_us INTEGER NOT NULL, size INTEGER NOT NULL, matches TEXT, line INTEGER, attempt_ms NUMERIC,
-  negative_ttl INTEGER, lag_ms INTEGER
-);
+CREATE TABLE blocks_${key} (
+  block INTEGER PRIMARY KEY, first_id INTEGER NOT NULL, last_id INTEGER NOT NULL, row_count INTEGER NOT NULL
+) STRICT;
+CREATE TABLE columns_${key} (place INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT;
+`;
+}
+
+/** The statements that make all tables of a part. */
+export function partTables(key: string): string {
+  return `${blockTables(key)}
 CREATE TABLE names_${key} (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;
 CREATE TABLE clients_${key} (id INTEGER PRIMARY KEY, address TEXT NOT NULL, client_id TEXT) STRICT;
 CREATE TABLE kinds_${key} (
@@ -108,18 +115,14 @@ CREATE TABLE client_minutes_${key} (
 CREATE TABLE latency_minutes_${key} (
   minute INTEGER NOT NULL, asked INTEGER NOT NULL, bucket INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (minute, asked, bucket)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE name_hours_${key} (
-  hour INTEGER NOT NULL, name INTEGER NOT NULL, count INTEGER NOT NULL, blocked INTEGER NOT NULL, PRIMARY KEY (hour, name)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE name_totals_${key} (name INTEGER PRIMARY KEY, count INTEGER NOT NULL, blocked INTEGER NOT NULL) STRICT;
-INSERT INTO names_${key} VALUES (0, '${OTHERS}');
 INSERT INTO clients_${key} VALUES (0, '${OTHERS}', NULL);
 INSERT INTO kinds_${key} VALUES (0, ${KIND_COLUMNS.map(() => `'${OTHERS}'`).join(", ")}, 0);
 `;
 }
 
 const TABLES = [
-  "q",
+  "blocks",
+  "columns",
   "names",
   "clients",
   "kinds",
@@ -128,8 +131,6 @@ const TABLES = [
   "kind_minutes",
   "client_minutes",
   "latency_minutes",
-  "name_hours",
-  "name_totals",
 ];
 
 /** The statements that drop a part's tables. */
@@ -137,34 +138,9 @@ export function dropPartTables(key: string): string {
   return TABLES.map((table) => `DROP TABLE IF EXISTS ${table}_${key};`).join("\n");
 }
 
-interface PartIndex {
-  readonly name: string;
-  readonly statement: string;
-}
-
-/** What makes a closed part quick to search. One at a time, because each holds up insertion. */
-export function partIndexes(key: string): readonly PartIndex[] {
-  const index = (name: string, table: string, column: string) => ({
-    name,
-    // The id follows by itself: an entry of an index ends in the key of its row.
-    statement: `CREATE INDEX ${name} ON ${table} (${column})`,
-  });
-  return [
-    index(`names_${key}_text`, `names_${key}`, "text"),
-    index(`q_${key}_client`, `q_${key}`, "client"),
-    index(`q_${key}_name`, `q_${key}`, "name"),
-  ];
-}
-
-/** A SELECT without conditions whose rows fit `StoredRow`; add `WHERE`, `ORDER BY` and `LIMIT`. The row itself is `q`, the dictionaries bear the names of their tables. */
-export function selectRecords(key: string): string {
-  return `
-SELECT q.id, names.text AS reversed, clients.address, clients.client_id AS clientId, ${KIND_COLUMNS.map((column) => `kinds."${column}"`).join(", ")},
-  details.text AS details, answers.text AS answers, q.ttls, q.duration_us AS durationUs, q.size, q.matches, q.line,
-  q.attempt_ms AS attemptMs, q.negative_ttl AS negativeTtl, q.lag_ms AS lagMs
-FROM q_${key} AS q JOIN names_${key} AS names ON names.id = q.name JOIN clients_${key} AS clients ON clients.id = q.client
-  JOIN kinds_${key} AS kinds ON kinds.id = q.kind LEFT JOIN details_${key} AS details ON details.id = q.details
-  LEFT JOIN answers_${key} AS answers ON answers.id = q.answers`;
+/** The statement that makes the names of a closed part quick to find. */
+export function nameIndex(key: string): string {
+  return `CREATE INDEX IF NOT EXISTS names_${key}_text ON names_${key} (text)`;
 }
 
 /** Ids of a time: of all records made in this millisecond or later, none is lower. */
@@ -212,11 +188,6 @@ export class RecordIds {
 /** The number in the column `minute` of roll-ups: minutes since 1970. */
 export function minuteOf(id: number): number {
   return Math.floor(id / (1024 * 60_000));
-}
-
-/** The number in the column `hour` of roll-ups: hours since 1970. */
-export function hourOf(id: number): number {
-  return Math.floor(id / (1024 * 3_600_000));
 }
 
 /** Buckets to a doubling: each is wider than the one before by a fifth (2 ** 0.25 = 1.19). */

@@ -1,26 +1,24 @@
+import { type Block, COLUMN, PartBlocks, type Window } from "./blocks.ts";
+import { valueAt } from "./columns.ts";
 import { type Database, inSnapshot } from "./database.ts";
 import {
-  allOf,
-  allRows,
   amongIds,
   type Chosen,
   chosenAnswers,
   chosenClients,
   chosenKinds,
   chosenNames,
-  eachRow,
-  firstRow,
   type Lookup,
   numberRows,
-  type Sql,
 } from "./dictionary-search.ts";
 import type { Page, PageRequest, QueryFilter } from "./filter.ts";
 import { type FilterTests, filterTests, leastDurationUs } from "./filter-tests.ts";
 import { allParts } from "./maintenance.ts";
+import { PartRows } from "./part-rows.ts";
 import type { QueryRecord } from "./record.ts";
-import { decodeRow, type FoundRecord, type StoredRow } from "./rows.ts";
+import { decodeRow, type FoundRecord } from "./rows.ts";
 import { type Gap, gapsWithin } from "./runs.ts";
-import { firstIdAt, latencyBucket, minuteOf, type Partition, reversedName, selectRecords, wallMsOf } from "./schema.ts";
+import { firstIdAt, type IdRange, minuteOf, type Partition, reversedName, wallMsOf } from "./schema.ts";
 
 /** How much is done at a stretch, before others have their turn. */
 export interface SliceBudget {
@@ -28,7 +26,7 @@ export interface SliceBudget {
   readonly budgetMs: number;
   /** The first slice that comes to a part may look texts up in its dictionaries for so long, whatever its budget is; half the budget if absent. */
   readonly lookupMs?: number;
-  /** Rows that are looked at before the clock is, at first; 20,000 take some milliseconds. */
+  /** Rows that are looked at before the clock is: those of a block, if absent, which take a fraction of a millisecond. */
   readonly stepRows?: number;
 }
 
@@ -37,7 +35,7 @@ export interface SearchBudget extends SliceBudget {
   readonly nowMs: () => number;
 }
 
-const STEP_ROWS = 20_000;
+const STEP_ROWS = 4096;
 
 /**
  * The newest records that fit, before the cursor. Yields the page as it is after each slice, and returns it when it is whole. Each slice is read from one
@@ -81,7 +79,7 @@ function idOfCursor(cursor: string): number {
 export function getRecord(database: Database, id: number): FoundRecord | null {
   return inSnapshot(database, () => {
     for (const { key } of partsWithin(database, { from: id, to: id + 1 })) {
-      const row = firstRow<StoredRow>(database, { text: `${selectRecords(key)} WHERE q.id = ?`, values: [id] });
+      const row = new PartRows(database, key).find(id);
       if (row !== null) return decodeRow(row);
     }
     return null;
@@ -160,8 +158,7 @@ interface PageWanted extends Wanted {
   readonly budget: SearchBudget;
 }
 
-interface Found {
-  readonly id: number;
+interface Found extends FoundRow {
   readonly part: Partition;
 }
 
@@ -232,9 +229,9 @@ class Search {
       // Every part that reaches up to where this page begins has to be looked at, or the next page would begin there again.
       if (index > 0 && newest + 1 < to && expired()) return { found, searchedFrom: Math.max(searchedFrom, newest + 1) };
       const finding = this.#partSearch(part, budget).find(wanted);
-      found = [...found, ...finding.ids.map((id) => ({ id, part }))].sort((a, b) => b.id - a.id).slice(0, limit);
+      found = [...found, ...finding.rows.map((row) => ({ ...row, part }))].sort((a, b) => b.id - a.id).slice(0, limit);
       // With all that were wanted, a part says nothing of those below the last.
-      const known = finding.ids.length === limit ? (finding.ids.at(-1) ?? from) : finding.searchedFrom;
+      const known = finding.rows.length === limit ? (finding.rows.at(-1)?.id ?? from) : finding.searchedFrom;
       searchedFrom = Math.max(searchedFrom, known);
     }
     return { found, searchedFrom };
@@ -252,15 +249,16 @@ class Search {
   }
 
   #records(found: readonly Found[]): QueryRecord[] {
-    const rows: StoredRow[] = [];
-    for (const [{ key }, group] of Map.groupBy(found, ({ part }) => part)) {
-      const { text, values } = amongIds(
-        "q.id",
-        group.map(({ id }) => id),
-      );
-      rows.push(...allRows<StoredRow>(this.#database, { text: `${selectRecords(key)} WHERE ${text}`, values }));
-    }
-    return rows.sort((a, b) => b.id - a.id).map((row) => decodeRow(row).record);
+    const parts = new Map<Partition, PartRows>();
+    let last: Block | null = null;
+    return found.map(({ part, block, index }) => {
+      const rows = parts.get(part) ?? new PartRows(this.#database, part.key);
+      parts.set(part, rows);
+      // A page may have its rows from as many blocks.
+      if (last !== block) last?.release();
+      last = block;
+      return decodeRow(rows.row(block, index)).record;
+    });
   }
 }
 
@@ -272,24 +270,28 @@ function endOf(nowMs: () => number, budgetMs: number): () => boolean {
 
 type CountAdder = (id: number, count: number, failed: boolean) => void;
 
+/** A row that fits, and where it is. */
+interface FoundRow {
+  readonly id: number;
+  readonly block: Block;
+  readonly index: number;
+}
+
 /** What was found in a part. */
 interface Finding {
-  /** Highest first. */
-  readonly ids: readonly number[];
+  /** Highest id first. */
+  readonly rows: readonly FoundRow[];
   /** Of all ids from here on it is known whether they fit. */
   readonly searchedFrom: number;
 }
 
 interface Wanted extends IdRange {
   readonly limit: number;
-  /** How many rows are looked at in the first step; in those after it, where nothing is near, five times as many. */
+  /** How many rows are looked at in a step. */
   readonly stepRows: number;
   /** Whether the time for this search is used up; asked after each step, and after each row that is tried by its text. */
   readonly expired: () => boolean;
 }
-
-/** An index is used where it leads to no more rows than these; where it leads to more, the newest are found sooner by looking at the newest rows. */
-const MAX_INDEX_ROWS = 5000;
 
 /**
  * A filter worked out for one part: texts and patterns are looked up in the dictionaries once, so that rows are tried by comparing numbers. Holds for
@@ -298,58 +300,71 @@ const MAX_INDEX_ROWS = 5000;
 class PartSearch {
   readonly #database: Database;
   readonly #part: Partition;
-  readonly #tests: FilterTests;
   readonly #names: Chosen;
   readonly #clients: Chosen;
   readonly #kinds: Chosen;
   readonly #answers: Chosen;
   readonly #duration: DurationLimits;
-  /** As `busyStretches` gives them, once they are needed. */
-  #stretches: readonly IdRange[] | null | "unknown" = "unknown";
+  readonly #blocks: PartBlocks;
+  /** What numbers tell, the narrowest columns first. */
+  readonly #columns: readonly ColumnTest[];
+  /** Whether texts fit, by their numbers; null where numbers tell. */
+  readonly #nameFits: ((id: number) => boolean) | null;
+  readonly #answersFit: ((id: number) => boolean) | null;
 
   constructor(lookup: Lookup) {
-    this.#database = lookup.database;
-    this.#part = lookup.part;
-    this.#tests = lookup.tests;
+    const { database, part, tests } = lookup;
+    this.#database = database;
+    this.#part = part;
     this.#kinds = chosenKinds(lookup);
     this.#clients = isNone(this.#kinds) ? NONE : chosenClients(lookup);
     this.#names = isNone(this.#clients) ? NONE : chosenNames(lookup);
     this.#answers = isNone(this.#names) ? NONE : chosenAnswers(lookup);
     this.#duration = durationLimits(lookup.filter);
+    this.#blocks = new PartBlocks(database, part.key);
+    const { leastUs, belowUs } = this.#duration;
+    this.#columns = [
+      ...amongNumbers(COLUMN.kind, this.#kinds),
+      ...amongNumbers(COLUMN.client, this.#clients),
+      ...amongNumbers(COLUMN.name, this.#names),
+      ...amongNumbers(COLUMN.answers, this.#answers),
+      ...(leastUs === null ? [] : [{ column: COLUMN.durationUs, fits: (us: number) => us >= leastUs }]),
+      ...(belowUs === null ? [] : [{ column: COLUMN.durationUs, fits: (us: number) => us < belowUs }]),
+    ];
+    const { name, answers } = tests;
+    this.#nameFits =
+      name === null || this.#names.kind !== "many"
+        ? null
+        : textTest(database, `names_${part.key}`, (text) => name(reversedName(text)));
+    this.#answersFit =
+      answers === null || this.#answers.kind !== "many"
+        ? null
+        : textTest(database, `answers_${part.key}`, (text) => answers(text === "" ? [] : text.split("\n")));
   }
 
   /** The newest records that fit. Looks at so much at least that the next call with what is left comes further. */
   find({ from, to, limit, stepRows, expired }: Wanted): Finding {
-    if (isNone(this.#answers)) return { ids: [], searchedFrom: from };
-    const index = this.#index();
-    if (index !== null) return this.#fitting({ from, to, limit, expired }, index);
-    const ids: number[] = [];
-    let below = to;
-    let stretches: readonly IdRange[] | null = null;
-    for (let step = 0; below > from; step++) {
-      if (step === 1) stretches = this.#knownStretches();
-      const range = newestOf(stretches, { from, to: below });
-      if (range === null) return { ids, searchedFrom: from };
-      const start = this.#stepStart(range, step === 0 ? stepRows : 5 * stepRows);
-      const finding = this.#fitting({ from: start, to: range.to, limit: limit - ids.length, expired }, null);
-      ids.push(...finding.ids);
-      below = finding.searchedFrom;
-      if (ids.length === limit || expired()) break;
+    if (isNone(this.#answers)) return { rows: [], searchedFrom: from };
+    const rows: FoundRow[] = [];
+    for (const window of this.#blocks.windows({ from, to }, stepRows)) {
+      const finding = this.#fitting(window, limit - rows.length, expired);
+      for (const row of finding.rows) rows.push(row);
+      if (rows.length === limit || expired()) return { rows, searchedFrom: finding.searchedFrom };
     }
-    return { ids, searchedFrom: below };
+    return { rows, searchedFrom: from };
   }
 
   /** Counts what fits, at least a step of it. @returns the id from which on everything is counted. */
   count(wanted: Wanted, add: CountAdder): number {
     const failed = this.#failingKinds();
     if (this.#countByMinutes(wanted, add, failed)) return wanted.from;
-    let below = wanted.to;
-    do {
-      const { ids, searchedFrom } = this.find({ ...wanted, to: below });
-      for (const [id = 0, kind = 0] of this.#kindsOf(ids)) add(id, 1, failed.has(kind));
-      below = ids.length === wanted.limit ? (ids.at(-1) ?? wanted.from) : searchedFrom;
-    } while (below > wanted.from && !wanted.expired());
-    return below;
+    if (isNone(this.#answers)) return wanted.from;
+    for (const window of this.#blocks.windows(wanted, wanted.stepRows)) {
+      const { rows, searchedFrom } = this.#fitting(window, Number.POSITIVE_INFINITY, wanted.expired);
+      for (const { id, block, index } of rows) add(id, 1, failed.has(valueAt(block.column(COLUMN.kind), index)));
+      if (wanted.expired()) return searchedFrom;
+    }
+    return wanted.from;
   }
 
   #failingKinds(): ReadonlySet<number> {
@@ -370,99 +385,77 @@ class PartSearch {
     return true;
   }
 
-  #kindsOf(ids: readonly number[]): readonly (readonly number[])[] {
-    const { text, values } = amongIds("id", ids);
-    return numberRows(this.#database, { text: `SELECT id, kind FROM q_${this.#part.key} WHERE ${text}`, values });
-  }
-
-  /** The index that leads to few rows, those of the other conditions included; null where walking over the rows is better. */
-  #index(): "name" | "client" | null {
-    if (this.#part.state !== "indexed") return null;
-    const counts = [
-      { column: "name" as const, rows: this.#countRows("name", this.#names) },
-      { column: "client" as const, rows: this.#countRows("client", this.#clients) },
-    ];
-    const [least] = counts.filter(({ rows }) => rows <= MAX_INDEX_ROWS).sort((a, b) => a.rows - b.rows);
-    return least?.column ?? null;
-  }
-
-  #countRows(column: "name" | "client", chosen: Chosen): number {
-    if (chosen.kind !== "ids") return Number.POSITIVE_INFINITY;
-    const { key } = this.#part;
-    const { text, values } = amongIds(column, chosen.ids);
-    const counted = `SELECT 1 FROM q_${key} INDEXED BY q_${key}_${column} WHERE ${text} LIMIT ${MAX_INDEX_ROWS + 1}`;
-    return (
-      firstRow<{ readonly rows: number }>(this.#database, { text: `SELECT count(*) AS "rows" FROM (${counted})`, values })
-        ?.rows ?? 0
-    );
-  }
-
-  #knownStretches(): readonly IdRange[] | null {
-    if (this.#stretches !== "unknown") return this.#stretches;
-    this.#stretches = busyStretches(this.#database, this.#part, {
-      kinds: this.#kinds.kind === "ids" ? this.#kinds.ids : null,
-      clients: this.#clients.kind === "ids" ? this.#clients.ids : null,
-      leastUs: this.#duration.leastUs,
-    });
-    return this.#stretches;
-  }
-
-  /** Where a step over so many rows ends, or the range does. */
-  #stepStart({ from, to }: IdRange, rows: number): number {
-    const text = `SELECT id FROM q_${this.#part.key} WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT 1 OFFSET ${rows - 1}`;
-    return firstRow<{ readonly id: number }>(this.#database, { text, values: [from, to] })?.id ?? from;
-  }
-
-  /** The newest ids of a range that fit, by way of an index or of the rows as they stand. */
-  #fitting({ from, to, limit, expired }: Omit<Wanted, "stepRows">, index: "name" | "client" | null): Finding {
-    const { key } = this.#part;
-    const byName = this.#names.kind === "many";
-    const byAnswers = this.#answers.kind === "many";
-    const byText = byName || byAnswers;
-    const { text, values } = allOf([{ text: "q.id >= ? AND q.id < ?", values: [from, to] }, ...this.#conditions()]);
-    const statement = [
-      `SELECT q.id${byName ? ", names.text AS name" : ""}${byAnswers ? ", answers.text AS answers" : ""} FROM q_${key} AS q`,
-      index === null ? "NOT INDEXED" : `INDEXED BY q_${key}_${index}`,
-      // Words between tables keep their order: first the rows, then their texts.
-      byName ? `CROSS JOIN names_${key} AS names ON names.id = q.name` : "",
-      byAnswers ? `LEFT JOIN answers_${key} AS answers ON answers.id = q.answers` : "",
-      `WHERE ${text} ORDER BY q.id DESC ${byText ? "" : `LIMIT ${limit}`}`,
-    ].join(" ");
-    const ids: number[] = [];
-    for (const row of eachRow<FoundRow>(this.#database, { text: statement, values })) {
-      if (this.#textsFit(row)) ids.push(row.id);
-      if (ids.length === limit || (byText && expired())) return { ids, searchedFrom: row.id };
+  /** The newest rows of a window that fit; fewer than there are where the time is used up by trying texts. */
+  #fitting({ from, slices }: Window, limit: number, expired: () => boolean): Finding {
+    const byText = this.#nameFits !== null || this.#answersFit !== null;
+    const rows: FoundRow[] = [];
+    for (const slice of slices) {
+      const { block } = slice;
+      const indexes = fittingIndexes(slice, this.#columns);
+      // With another block some of these may come before all that are wanted.
+      const most = byText || slices.length > 1 ? indexes.length : Math.min(limit, indexes.length);
+      for (const index of indexes.slice(0, most)) rows.push({ id: block.idAt(index), block, index });
     }
-    return { ids, searchedFrom: from };
+    if (slices.length > 1) rows.sort((a, b) => b.id - a.id);
+    const found: FoundRow[] = [];
+    for (const row of rows) {
+      if (!byText || this.#textsFit(row)) found.push(row);
+      if (found.length === limit || (byText && expired())) return { rows: found, searchedFrom: row.id };
+    }
+    return { rows: found, searchedFrom: from };
   }
 
-  #conditions(): Sql[] {
-    const { leastUs, belowUs } = this.#duration;
-    return [
-      ...this.#among("q.kind", this.#kinds),
-      ...this.#among("q.client", this.#clients),
-      ...this.#among("q.name", this.#names),
-      ...this.#among("q.answers", this.#answers),
-      ...(leastUs === null ? [] : [{ text: "q.duration_us >= ?", values: [leastUs] }]),
-      ...(belowUs === null ? [] : [{ text: "q.duration_us < ?", values: [belowUs] }]),
-    ];
-  }
-
-  #among(column: string, chosen: Chosen): Sql[] {
-    return chosen.kind === "ids" ? [amongIds(column, chosen.ids)] : [];
-  }
-
-  #textsFit({ name, answers }: FoundRow): boolean {
-    if (name !== undefined && this.#tests.name?.(reversedName(name)) === false) return false;
-    return answers === undefined || this.#tests.answers?.(answers === null ? [] : answers.split("\n")) !== false;
+  #textsFit({ block, index }: FoundRow): boolean {
+    if (this.#nameFits?.(valueAt(block.column(COLUMN.name), index)) === false) return false;
+    return this.#answersFit?.(valueAt(block.column(COLUMN.answers), index)) !== false;
   }
 }
 
-/** The texts are there where rows are to be tried by them. */
-interface FoundRow {
-  readonly id: number;
-  readonly name?: string;
-  readonly answers?: string | null;
+/** Which numbers of a column fit. */
+interface ColumnTest {
+  readonly column: number;
+  readonly fits: (value: number) => boolean;
+}
+
+function amongNumbers(column: number, chosen: Chosen): ColumnTest[] {
+  if (chosen.kind !== "ids") return [];
+  const ids = new Uint8Array(1 + chosen.ids.reduce((highest, id) => Math.max(highest, id), 0));
+  for (const id of chosen.ids) ids[id] = 1;
+  return [{ column, fits: (value) => ids[value] === 1 }];
+}
+
+/** Tries each text of a dictionary once; 0 stands for the empty one. */
+function textTest(database: Database, table: string, fits: (text: string) => boolean): (id: number) => boolean {
+  const statement = database.prepare(`SELECT text FROM ${table} WHERE id = ?`);
+  const known = new Map<number, boolean>();
+  return (id) => {
+    const before = known.get(id);
+    if (before !== undefined) return before;
+    const fit = fits(id === 0 ? "" : String(statement.get(id)?.["text"]));
+    known.set(id, fit);
+    return fit;
+  };
+}
+
+/** The indexes within a slice that pass all tests, the highest first. */
+function fittingIndexes({ block, from, to }: Window["slices"][number], tests: readonly ColumnTest[]): readonly number[] {
+  let indexes: number[] | null = null;
+  for (const { column, fits } of tests) {
+    const values = block.column(column);
+    if (values.above === null) {
+      if (!fits(values.base)) return [];
+    } else {
+      const isFitting = (index: number) => fits(valueAt(values, index));
+      indexes = indexes === null ? descending(from, to, isFitting) : indexes.filter(isFitting);
+    }
+  }
+  return indexes ?? descending(from, to, () => true);
+}
+
+function descending(from: number, to: number, isFitting: (index: number) => boolean): number[] {
+  const indexes: number[] = [];
+  for (let index = to - 1; index >= from; index--) if (isFitting(index)) indexes.push(index);
+  return indexes;
 }
 
 /** In microseconds. */
@@ -485,68 +478,6 @@ function durationLimits({ conditions }: QueryFilter): DurationLimits {
     leastUs: least === undefined ? null : leastDurationUs(least),
     belowUs: below === undefined ? null : leastDurationUs(below),
   };
-}
-
-/** The newest stretch within a range, cut to it; the range itself where there are no stretches to go by. null = there is none. */
-function newestOf(stretches: readonly IdRange[] | null, { from, to }: IdRange): IdRange | null {
-  if (stretches === null) return { from, to };
-  const stretch = stretches.find((stretch) => stretch.from < to);
-  if (stretch === undefined || stretch.to <= from) return null;
-  return { from: Math.max(from, stretch.from), to: Math.min(to, stretch.to) };
-}
-
-/** What the roll-ups of a part can say about a search. */
-interface MinuteConditions {
-  /** Ids; null = any. */
-  readonly kinds: readonly number[] | null;
-  readonly clients: readonly number[] | null;
-  readonly leastUs: number | null;
-}
-
-/**
- * The stretches of whole minutes, newest first, outside of which no row of the part meets the conditions; null where the roll-ups say nothing of them.
- * Within, rows may still fail.
- */
-function busyStretches(
-  database: Database,
-  { key }: Partition,
-  { kinds, clients, leastUs }: MinuteConditions,
-): readonly IdRange[] | null {
-  const sets = [
-    // Id 0 stands for what was not counted by itself.
-    kinds === null ? null : minutesOf(database, `kind_minutes_${key}`, amongIds("kind", [0, ...kinds])),
-    clients === null ? null : minutesOf(database, `client_minutes_${key}`, amongIds("client", [0, ...clients])),
-    leastUs === null
-      ? null
-      : minutesOf(database, `latency_minutes_${key}`, { text: "bucket >= ?", values: [latencyBucket(leastUs)] }),
-  ].filter((set) => set !== null);
-  const [first, ...others] = sets;
-  if (first === undefined) return null;
-  const minutes = others.reduce((common, set) => common.intersection(set), first);
-  return stretchesOf([...minutes].sort((a, b) => b - a));
-}
-
-function minutesOf(database: Database, table: string, { text, values }: Sql): ReadonlySet<number> {
-  const sql = `SELECT DISTINCT minute FROM ${table} WHERE ${text}`;
-  return new Set(allRows<{ readonly minute: number }>(database, { text: sql, values }).map(({ minute }) => minute));
-}
-
-/** The stretches that minutes make, newest first. @param minutes newest first */
-export function stretchesOf(minutes: readonly number[]): readonly IdRange[] {
-  const stretches: { from: number; to: number }[] = [];
-  for (const minute of minutes) {
-    const [from, to] = [firstIdAt(minute * 60_000), firstIdAt((minute + 1) * 60_000)];
-    const last = stretches.at(-1);
-    if (last?.from === to) last.from = from;
-    else stretches.push({ from, to });
-  }
-  return stretches;
-}
-
-/** From one id up to another, which is not included. */
-export interface IdRange {
-  readonly from: number;
-  readonly to: number;
 }
 
 /** A part that has records. */

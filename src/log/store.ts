@@ -2,23 +2,23 @@ import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Clock } from "../lib/clock.ts";
 import { Remembered } from "../lib/recently-used.ts";
+import { BlockWriter, PartBlocks } from "./blocks.ts";
 import { type Database, fileIdentity, inTransaction, openForWriting, StoreError } from "./database.ts";
 import { allParts, type PartitionLimits, partLimits, runMaintenance } from "./maintenance.ts";
+import { adoptOldParts } from "./old-rows.ts";
+import { PartRows } from "./part-rows.ts";
 import { type RepeatedReply, type Row, rowClient, rowKind, type StoredRow, storedRowOf } from "./rows.ts";
 import { RUNS_TABLE, type RunMark, writeRun } from "./runs.ts";
 import {
   APPLICATION_ID,
   firstIdAt,
-  hourOf,
   KIND_COLUMNS,
   latencyBucket,
   minuteOf,
   PARTS_TABLE,
   type Partition,
   partTables,
-  READABLE_VERSIONS,
   SCHEMA_VERSION,
-  selectRecords,
   wallMsOf,
 } from "./schema.ts";
 
@@ -52,8 +52,8 @@ export class Store {
   #dataVersion: unknown = null;
   /** No row has an id between these two: set where a row was added below others. */
   #free = { after: 0, before: 0 };
-  /** For each part the statement that finds the lowest id from a given one on. */
-  readonly #lowest = new Map<string, ReturnType<Database["prepare"]>>();
+  /** Of the parts in which ids were looked for. */
+  readonly #blocks = new Map<string, PartBlocks>();
 
   /** @throws StoreError where nothing can be written, or the file is none of ours. */
   constructor(options: StoreOptions) {
@@ -128,11 +128,12 @@ export class Store {
   /** Makes the file ours where it is empty. Writes in any case, so that a file which can only be read is found out here. */
   #prepare(): void {
     const database = this.#database;
-    inTransaction(database, () =>
+    inTransaction(database, () => {
+      adoptOldParts(database);
       database.exec(
         `PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${SCHEMA_VERSION}; ${PARTS_TABLE}; ${RUNS_TABLE}`,
-      ),
-    );
+      );
+    });
   }
 
   #checkFile(): void {
@@ -159,7 +160,7 @@ export class Store {
     this.#live = null;
     this.#closed = null;
     this.#free = { after: 0, before: 0 };
-    this.#lowest.clear();
+    this.#blocks.clear();
   }
 
   #add(row: Row): void {
@@ -170,7 +171,6 @@ export class Store {
       if (isFree) this.#free.after = row.id;
       return;
     }
-    this.#live?.writeRows();
     const found = this.#findFreeId(row);
     if (found === null) return;
     this.#partFor(found.id).add(found.id === row.id ? row : { ...row, id: found.id });
@@ -187,17 +187,18 @@ export class Store {
     for (let id = row.id; id < row.id + MAX_TRIES; id++) {
       const nextTaken = this.#nextTaken(id);
       if (nextTaken > id) return { id, nextTaken };
+      this.#live?.writeRows();
       const stored = storedRow(this.#database, id);
       if (stored !== null && isSame(stored, storedRowOf({ ...row, id }))) return null;
     }
     throw new RangeError(`no id is free from ${row.id} on`);
   }
 
-  /** The lowest id of a row that is not below `id`, which may be infinite. All rows are written. */
+  /** The lowest id of a row that is not below `id`, which may be infinite. */
   #nextTaken(id: number): number {
     this.#closed ??= allParts(this.#database).filter(({ state }) => state !== "live");
     const live = this.#livePart();
-    let next = live === null ? Number.POSITIVE_INFINITY : this.#lowestFrom(id, live.key);
+    let next = live === null ? Number.POSITIVE_INFINITY : Math.min(live.lowestWaiting(id), this.#lowestFrom(id, live.key));
     for (const { key, firstId, lastId } of this.#closed) {
       if (firstId === null || lastId === null || lastId < id || firstId >= next) continue;
       next = Math.min(next, firstId >= id ? firstId : this.#lowestFrom(id, key));
@@ -206,10 +207,9 @@ export class Store {
   }
 
   #lowestFrom(id: number, key: string): number {
-    const statement = this.#lowest.get(key) ?? this.#database.prepare(`SELECT min(id) AS id FROM q_${key} WHERE id >= ?`);
-    this.#lowest.set(key, statement);
-    const lowest = statement.get(id)?.["id"];
-    return typeof lowest === "number" ? lowest : Number.POSITIVE_INFINITY;
+    const blocks = this.#blocks.get(key) ?? new PartBlocks(this.#database, key);
+    this.#blocks.set(key, blocks);
+    return blocks.lowestFrom(id);
   }
 
   /** Whether no part can have this id: so it is with most, because they rise. */
@@ -257,8 +257,8 @@ export class Store {
     const key = sequence === 0 ? date : `${date}_${sequence}`;
     this.#database.exec(partTables(key));
     this.#database
-      .prepare("INSERT INTO parts (key, day, sequence, state, row_count, hours_until) VALUES (?, ?, ?, 'live', 0, ?)")
-      .run(key, day, sequence, hourOf(id));
+      .prepare("INSERT INTO parts (key, day, sequence, state, row_count) VALUES (?, ?, ?, 'live', 0)")
+      .run(key, day, sequence);
     return new LivePart(this.#database, { key, day, firstId: null, lastId: null, rows: 0 });
   }
 }
@@ -268,9 +268,9 @@ function checkOwner(database: Database): void {
   if (database.prepare("SELECT count(*) AS tables FROM sqlite_schema").get()?.["tables"] === 0) return;
   const pragma = (name: string) => database.prepare(`PRAGMA ${name}`).get()?.[name];
   if (pragma("application_id") !== APPLICATION_ID) throw new StoreError("foreign", "the file is a database of another program");
-  const version = pragma("user_version");
-  if (!READABLE_VERSIONS.includes(version))
-    throw new StoreError("outdated", `the file was made by another version (${String(version)}, not ${SCHEMA_VERSION})`);
+  const version = Number(pragma("user_version"));
+  if (version < 1 || version > SCHEMA_VERSION)
+    throw new StoreError("outdated", `the file was made by another version (${version}, not ${SCHEMA_VERSION})`);
 }
 
 /** Whether a part has its rows or its time, or another day has come, by the id of the next record. */
@@ -283,26 +283,6 @@ function isOver({ day, rows, firstId, lastId }: LivePart, id: number, limits: Pa
 function dayOf(id: number): number {
   return Math.floor(wallMsOf(id) / DAY_MS);
 }
-
-/** Rows of one statement: each statement costs as much as three rows by itself. */
-const STATEMENT_ROWS = 32;
-
-/** The columns of `q_K` that are written, in the order of `LivePart.add`. */
-const ROW_COLUMNS = [
-  "id",
-  "name",
-  "client",
-  "kind",
-  "details",
-  "answers",
-  "ttls",
-  "duration_us",
-  "size",
-  "line",
-  "attempt_ms",
-  "negative_ttl",
-  "lag_ms",
-] as const;
 
 type Value = string | number | null;
 
@@ -318,12 +298,7 @@ class LivePart {
   #firstId: number | null;
   #rows: number;
   #lastId: number | null;
-  /** Of the rows since the last `finish`; names are counted by the hour, and an hour that gets further rows is counted again. */
-  #firstHour = Number.MAX_SAFE_INTEGER;
-  /** Values of rows that are not written yet. */
-  #waiting: Value[] = [];
-  readonly #insertMany: ReturnType<Database["prepare"]>;
-  readonly #insertOne: ReturnType<Database["prepare"]>;
+  readonly #blocks: BlockWriter;
   readonly #update: ReturnType<Database["prepare"]>;
   readonly #names: Dictionary;
   readonly #clients: Dictionary;
@@ -339,14 +314,8 @@ class LivePart {
     this.#firstId = part.firstId;
     this.#lastId = part.lastId;
     this.#rows = part.rows;
-    const place = `(${ROW_COLUMNS.map(() => "?").join(", ")})`;
-    const insert = (rows: number) =>
-      database.prepare(`INSERT INTO q_${key} (${ROW_COLUMNS.join(", ")}) VALUES ${Array(rows).fill(place).join(", ")}`);
-    this.#insertMany = insert(STATEMENT_ROWS);
-    this.#insertOne = insert(1);
-    this.#update = database.prepare(
-      "UPDATE parts SET first_id = ?, last_id = ?, row_count = ?, hours_until = min(hours_until, ?) WHERE key = ?",
-    );
+    this.#blocks = new BlockWriter(database, key);
+    this.#update = database.prepare("UPDATE parts SET first_id = ?, last_id = ?, row_count = ? WHERE key = ?");
     const texts = (name: string, remembered: number) =>
       new Dictionary(database, { table: `${name}_${key}`, columns: ["text"], remembered, keyOf: ([text]) => String(text) });
     this.#names = texts("names", 16_384);
@@ -385,31 +354,27 @@ class LivePart {
     const kindNumber =
       this.#kinds.find(kind.key) ??
       this.#kinds.add(kind.key, [...KIND_COLUMNS.map((column) => kind.values[column]), kind.blocked ? 1 : 0]);
-    const texts = this.#numbersOf(row);
-    this.#waiting.push(
+    const { name, details, answers } = this.#numbersOf(row);
+    this.#blocks.add({
       id,
-      texts.name,
-      clientNumber,
-      kindNumber,
-      texts.details,
-      texts.answers,
-      row.ttls,
+      name,
+      client: clientNumber,
+      kind: kindNumber,
+      details,
+      answers,
+      ttls: row.ttls,
       durationUs,
-      row.size,
-      row.line,
-      row.attemptMs,
-      row.negativeTtl,
-      row.lagMs,
-    );
-    if (this.#waiting.length === STATEMENT_ROWS * ROW_COLUMNS.length) {
-      this.#insertMany.run(...this.#waiting);
-      this.#waiting = [];
-    }
+      size: row.size,
+      line: row.line,
+      attemptMs: row.attemptMs,
+      negativeTtl: row.negativeTtl,
+      lagMs: row.lagMs,
+      matches: null,
+    });
     this.#rollUps.count({ id, kind: kindNumber, client: clientNumber, durationUs, asked: row.attemptMs !== null });
     this.#rows++;
     this.#firstId = Math.min(this.#firstId ?? id, id);
     this.#lastId = Math.max(this.#lastId ?? id, id);
-    this.#firstHour = Math.min(this.#firstHour, hourOf(id));
   }
 
   /** The numbers of the texts of a row, once for all rows of a repeated reply. */
@@ -429,16 +394,17 @@ class LivePart {
   finish(): void {
     this.writeRows();
     this.#rollUps.write();
-    this.#update.run(this.#firstId, this.#lastId, this.#rows, this.#firstHour, this.key);
-    this.#firstHour = Number.MAX_SAFE_INTEGER;
+    this.#update.run(this.#firstId, this.#lastId, this.#rows, this.key);
   }
 
-  /** Writes the rows that wait for more to share a statement. */
+  /** Writes the rows that wait for more to be written with. */
   writeRows(): void {
-    const values = this.#waiting;
-    this.#waiting = [];
-    for (let start = 0; start < values.length; start += ROW_COLUMNS.length)
-      this.#insertOne.run(...values.slice(start, start + ROW_COLUMNS.length));
+    this.#blocks.write();
+  }
+
+  /** The lowest id that is not below `id`, of the rows that wait and of some that do not; infinite where there is none. */
+  lowestWaiting(id: number): number {
+    return this.#blocks.lowestFrom(id);
   }
 }
 
@@ -627,11 +593,8 @@ const MAX_TRIES = 1024;
 function storedRow(database: Database, id: number): StoredRow | null {
   const parts = database.prepare("SELECT key FROM parts WHERE state = 'live' OR (first_id <= ?1 AND last_id >= ?1)").all(id);
   for (const { key } of parts) {
-    // Most ids are free, and to prepare the whole statement takes longer than a record to be added.
-    if (database.prepare(`SELECT 1 FROM q_${String(key)} WHERE id = ?`).get(id) === undefined) continue;
-    const stored = database.prepare(`${selectRecords(String(key))} WHERE q.id = ?`).get(id);
-    // The columns are those of `StoredRow`.
-    if (stored !== undefined) return stored as unknown as StoredRow;
+    const stored = new PartRows(database, String(key)).find(id);
+    if (stored !== null) return stored;
   }
   return null;
 }

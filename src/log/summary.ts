@@ -1,13 +1,15 @@
+import { COLUMN, PartBlocks } from "./blocks.ts";
+import { valueAt } from "./columns.ts";
 import { type Database, inSnapshot } from "./database.ts";
-import { allRows, amongIds, numberRows, type Sql } from "./dictionary-search.ts";
+import { allRows, amongIds, numberRows } from "./dictionary-search.ts";
 import { type GroupSide, type QueryOutcome, queryOutcome } from "./outcome.ts";
 import { type Gap, gapsWithin } from "./runs.ts";
-import { bucketMiddleUs, firstIdAt, hourOf, type KindColumn, reversedName } from "./schema.ts";
-import { type FilledPart, type IdRange, partsWithin, stretchesOf } from "./search.ts";
+import { bucketMiddleUs, firstIdAt, type IdRange, type KindColumn, reversedName } from "./schema.ts";
+import { type FilledPart, partsWithin } from "./search.ts";
 
 const MAX_SAMPLES = 2000;
 
-/** Counts what was asked in a period, from the roll-ups. @throws an error of SQLite. */
+/** Counts what was asked in a period: names from the rows, all else from the roll-ups. @throws an error of SQLite. */
 export function summarize(database: Database, request: SummaryRequest): Summary {
   const period = periodOf(request);
   const ids = idsOf(period);
@@ -15,10 +17,9 @@ export function summarize(database: Database, request: SummaryRequest): Summary 
   const series = new Series(period);
   const gaps = inSnapshot(database, () => {
     for (const part of partsWithin(database, ids)) {
-      const failing = addKinds(database, part, { period, series, tallies, sideOf: request.sideOf });
-      countFailing(database, part, { ids, failing, tally: tallies.failing });
+      const concerns = addKinds(database, part, { period, series, tallies, sideOf: request.sideOf });
       addClients(database, part, period, tallies.clients);
-      countNames(database, part, ids, tallies);
+      countNames(database, part, { ids, concerns, tallies });
       series.addLatencies(database, part);
     }
     return gapsWithin(database, { fromMs: period.from * MINUTE_MS, toMs: period.to * MINUTE_MS });
@@ -83,48 +84,30 @@ interface Summing {
 
 type Kind = Readonly<Record<KindColumn, string | null>> & { readonly id: number; readonly blocked: number };
 
-/** Kinds that count as failed, and the minutes in which there were any. */
-interface Failing {
-  readonly kinds: readonly number[];
-  readonly minutes: ReadonlySet<number>;
-}
+/** What a query of a kind is counted as, by the number of the kind. */
+type Concerns = Uint8Array;
+const BLOCKED = 1;
+const FAILED = 2;
 
 /** What is counted of each kind, in one walk through the minutes of a part. */
-function addKinds(database: Database, { key }: FilledPart, { period, series, tallies, sideOf }: Summing): Failing {
+function addKinds(database: Database, { key }: FilledPart, { period, series, tallies, sideOf }: Summing): Concerns {
   const kinds = allRows<Kind>(database, { text: `SELECT * FROM kinds_${key}`, values: [] }).map((kind) => ({
     kind,
     outcome: outcomeOf(kind, sideOf),
     count: 0,
   }));
-  const failingMinutes = new Set<number>();
   const byId = new Map(kinds.map((each) => [each.kind.id, each]));
   const text = `SELECT minute, kind, count FROM kind_minutes_${key} WHERE minute >= ? AND minute < ?`;
   for (const [minute = 0, id = 0, count = 0] of numberRows(database, { text, values: [period.from, period.to] })) {
     const counted = byId.get(id);
     if (counted === undefined) continue;
     counted.count += count;
-    if (counted.outcome.failed) failingMinutes.add(minute);
     series.add(minute, count, counted.outcome);
   }
   for (const { kind, count } of kinds) if (count > 0) addKind(kind, count, tallies);
-  return { kinds: kinds.flatMap(({ kind, outcome }) => (outcome.failed ? [kind.id] : [])), minutes: failingMinutes };
-}
-
-/** Names whose queries failed, from the rows of the minutes in which any did. */
-function countFailing(
-  database: Database,
-  { key }: FilledPart,
-  { ids, failing, tally }: { readonly ids: IdRange; readonly failing: Failing; readonly tally: Tally },
-): void {
-  for (const { from, to } of stretchesOf([...failing.minutes].sort((a, b) => b - a))) {
-    const kinds = amongIds("q.kind", failing.kinds);
-    const text = `
-      SELECT names.text AS reversed, count(*) AS count FROM q_${key} AS q CROSS JOIN names_${key} AS names ON names.id = q.name
-      WHERE q.id >= ? AND q.id < ? AND ${kinds.text} AND names.text <> '' GROUP BY q.name`;
-    const values = [Math.max(from, ids.from), Math.min(to, ids.to), ...kinds.values];
-    for (const { reversed, count } of allRows<{ readonly reversed: string; readonly count: number }>(database, { text, values }))
-      tally.add(reversed, count);
-  }
+  const concerns = new Uint8Array(1 + kinds.reduce((highest, { kind }) => Math.max(highest, kind.id), 0));
+  for (const { kind, outcome } of kinds) concerns[kind.id] = (outcome.blocked ? BLOCKED : 0) | (outcome.failed ? FAILED : 0);
+  return concerns;
 }
 
 function outcomeOf(kind: Kind, sideOf: SummaryRequest["sideOf"]): KindOutcome {
@@ -296,35 +279,59 @@ class Tally {
   }
 }
 
-interface NameTallies {
-  /** By names with their labels in reverse order. */
-  readonly names: Tally;
-  readonly blocked: Tally;
+/** Names that are taken of one part: the most asked, and besides the most blocked, and those that failed most. */
+const NAMES_TAKEN = { asked: 2000, blocked: 500, failing: 2000 } as const;
+
+interface NameCounting {
+  readonly ids: IdRange;
+  readonly concerns: Concerns;
+  readonly tallies: Pick<Tallies, "names" | "blocked" | "failing">;
 }
 
-/** Names that are taken of one stretch of time: the most asked, and besides the most blocked. */
-const NAMES_TAKEN = { asked: 2000, blocked: 500 } as const;
-
-const HOUR_MS = 3_600_000;
-
-/**
- * Adds how often names were asked within a range, as far as one part tells. Whole hours, and where all of it is within the range, the whole part are
- * counted already, the rarest names left out; the rest is counted here.
- */
-function countNames(database: Database, part: FilledPart, range: IdRange, { names, blocked }: NameTallies): void {
-  for (const { text, values, isTable } of sourcesOf(part, range)) {
-    // What has to be counted first is not to be counted twice.
-    const most = `
-      WITH counted AS ${isTable ? "NOT MATERIALIZED" : "MATERIALIZED"} (${text}), taken AS (
-        SELECT * FROM (SELECT * FROM counted WHERE name > 0 ORDER BY count DESC LIMIT ${NAMES_TAKEN.asked})
-        UNION SELECT * FROM (SELECT * FROM counted WHERE name > 0 AND blocked > 0 ORDER BY blocked DESC LIMIT ${NAMES_TAKEN.blocked})
-      ) SELECT dictionary.text AS reversed, taken.count, taken.blocked FROM taken
-      JOIN names_${part.key} AS dictionary ON dictionary.id = taken.name WHERE dictionary.text <> ''`;
-    for (const row of allRows<NameCount>(database, { text: most, values })) {
-      names.add(row.reversed, row.count);
-      if (row.blocked > 0) blocked.add(row.reversed, row.blocked);
+/** Adds how often names were asked, blocked and failed within a range, as far as one part tells; the rarest are left out where there are many. */
+function countNames(database: Database, { key }: FilledPart, { ids, concerns, tallies }: NameCounting): void {
+  const last = database.prepare(`SELECT max(id) AS id FROM names_${key}`).get()?.["id"];
+  const counts = () => new Uint32Array(Number(last ?? 0) + 1);
+  const [asked, blocked, failing] = [counts(), counts(), counts()];
+  for (const { block, from, to } of new PartBlocks(database, key).slices(ids)) {
+    const [names, kinds] = [block.column(COLUMN.name), block.column(COLUMN.kind)];
+    for (let index = from; index < to; index++) {
+      const name = valueAt(names, index);
+      const concern = concerns[valueAt(kinds, index)] ?? 0;
+      asked[name] = (asked[name] ?? 0) + 1;
+      if ((concern & BLOCKED) !== 0) blocked[name] = (blocked[name] ?? 0) + 1;
+      if ((concern & FAILED) !== 0) failing[name] = (failing[name] ?? 0) + 1;
     }
   }
+  const taken = [
+    { tally: tallies.names, most: mostCounted(asked, NAMES_TAKEN.asked) },
+    { tally: tallies.blocked, most: mostCounted(blocked, NAMES_TAKEN.blocked) },
+    { tally: tallies.failing, most: mostCounted(failing, NAMES_TAKEN.failing) },
+  ];
+  const among = amongIds("id", new Set(taken.flatMap(({ most }) => most.map(({ name }) => name))));
+  const text = `SELECT id, text FROM names_${key} WHERE ${among.text} AND text <> ''`;
+  const rows = allRows<{ readonly id: number; readonly text: string }>(database, { text, values: among.values });
+  const texts = new Map(rows.map(({ id, text }) => [id, text]));
+  for (const { tally, most } of taken)
+    for (const { name, count } of most) {
+      const reversed = texts.get(name);
+      if (reversed !== undefined) tally.add(reversed, count);
+    }
+}
+
+/** More than any number of a name in a part. */
+const NAME_NUMBERS = 2 ** 24;
+
+/** The names that were counted most, by their numbers. */
+function mostCounted(counts: Uint32Array, limit: number): readonly { readonly name: number; readonly count: number }[] {
+  const counted = new Float64Array(counts.length);
+  let length = 0;
+  for (const [name, count] of counts.entries()) if (count > 0) counted[length++] = count * NAME_NUMBERS + name;
+  const most = counted
+    .subarray(0, length)
+    .sort()
+    .subarray(Math.max(0, length - limit));
+  return Array.from(most, (both) => ({ name: both % NAME_NUMBERS, count: Math.floor(both / NAME_NUMBERS) }));
 }
 
 /** The names of a tally as they are written. */
@@ -332,50 +339,7 @@ function topNames(tally: Tally, limit: number): Count[] {
   return tally.top(limit).map(({ key, count }) => ({ key: reversedName(key), count }));
 }
 
-interface NameCount {
-  readonly reversed: string;
-  readonly count: number;
-  readonly blocked: number;
-}
-
-interface Source extends Sql {
-  /** Whether it is read as it lies in the store. */
-  readonly isTable: boolean;
-}
-
-/** Statements that give `name`, `count` and `blocked`, and together every row of the range once. */
-function sourcesOf(part: FilledPart, range: IdRange): Source[] {
-  const { key, state, firstId, lastId, hoursUntil } = part;
-  if (state === "indexed" && range.from <= firstId && lastId < range.to)
-    return [{ text: `SELECT name, count, blocked FROM name_totals_${key}`, values: [], isTable: true }];
-  const fromHour = range.from <= firstId ? hourOf(firstId) : Math.ceil(range.from / HOUR_IDS);
-  const untilHour = lastId < range.to ? hoursUntil : Math.min(hoursUntil, Math.floor(range.to / HOUR_IDS));
-  if (untilHour <= fromHour) return [rowsOf(key, range)];
-  return [
-    rowsOf(key, { from: range.from, to: fromHour * HOUR_IDS }),
-    {
-      text: `SELECT name, sum(count) AS count, sum(blocked) AS blocked FROM name_hours_${key} WHERE hour >= ? AND hour < ? GROUP BY name`,
-      values: [fromHour, untilHour],
-      isTable: false,
-    },
-    rowsOf(key, { from: untilHour * HOUR_IDS, to: range.to }),
-  ];
-}
-
-/** How far apart the ids of one hour's beginning and the next one's are. */
-const HOUR_IDS = firstIdAt(HOUR_MS);
-
-function rowsOf(key: string, { from, to }: IdRange): Source {
-  return {
-    text: `
-      SELECT q.name AS name, count(*) AS count, sum(kinds.blocked) AS blocked FROM q_${key} AS q JOIN kinds_${key} AS kinds ON kinds.id = q.kind
-      WHERE q.id >= ? AND q.id < ? GROUP BY q.name`,
-    values: [from, to],
-    isTable: false,
-  };
-}
-
-/** What was asked in a period, from the roll-ups of the log, which are of whole minutes. */
+/** What was asked in a period of whole minutes. */
 export interface Summary {
   /** Milliseconds since 1970: whole minutes that hold what was wanted. */
   readonly fromMs: number;
@@ -387,7 +351,7 @@ export interface Summary {
   readonly byType: Readonly<Record<string, number>>;
   readonly byAction: Readonly<Record<string, number>>;
   readonly byTransport: Readonly<Record<string, number>>;
-  /** The most frequent, most first. Names are counted hour by hour: left out are the hours where a name was among the rarest. */
+  /** The most frequent, most first. Names are counted part by part of the log: left out are the parts where a name was among the rarest of thousands. */
   readonly topNames: readonly Count[];
   readonly topBlocked: readonly Count[];
   /** Of queries that count as failed. */

@@ -18,7 +18,7 @@ import type { CallOutcome, Clearing, Drained, DrainRequest, FeedMemory, WriterCa
 const NICER = 15;
 
 /** Entries of one transaction: some milliseconds. */
-const BATCH_ENTRIES = 2048;
+const BATCH_ENTRIES = 4096;
 
 /** Memory for entries that cannot be stored, in sizes of the first ring: the rings keep its room, and followers are told of what comes. */
 const MAX_ASIDE_RINGS = 4;

@@ -1,11 +1,13 @@
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { onTestFinished } from "vitest";
+import { PartBlocks } from "../../../src/log/blocks.ts";
 import type { Database } from "../../../src/log/database.ts";
 import { allParts } from "../../../src/log/maintenance.ts";
+import { PartRows } from "../../../src/log/part-rows.ts";
 import type { QueryRecord } from "../../../src/log/record.ts";
-import { decodeRow, type StoredRow } from "../../../src/log/rows.ts";
-import { firstIdAt, selectRecords } from "../../../src/log/schema.ts";
+import { decodeRow } from "../../../src/log/rows.ts";
+import { firstIdAt } from "../../../src/log/schema.ts";
 import { Store, type StoreOptions } from "../../../src/log/store.ts";
 import { directory } from "../../support/files.ts";
 import { record } from "../records.ts";
@@ -38,8 +40,18 @@ export function recordsFrom(wallMs: number, count: number, name: string): QueryR
 
 /** Everything in the store, in the order of ids. */
 export function allRecords(database: Database): QueryRecord[] {
-  const rows = allParts(database).flatMap(({ key }) => database.prepare(selectRecords(key)).all());
-  return rows.map((row) => decodeRow(row as unknown as StoredRow).record).sort((a, b) => a.id - b.id);
+  return allParts(database)
+    .flatMap(({ key }) => partRecords(database, key))
+    .sort((a, b) => a.id - b.id);
+}
+
+/** Everything in one part. */
+export function partRecords(database: Database, key: string): QueryRecord[] {
+  const rows = new PartRows(database, key);
+  const records: QueryRecord[] = [];
+  for (const { block, from, to } of new PartBlocks(database, key).slices({ from: 0, to: Number.MAX_SAFE_INTEGER }))
+    for (let index = from; index < to; index++) records.push(decodeRow(rows.row(block, index)).record);
+  return records;
 }
 
 /** Does all upkeep that is due. */
