@@ -103,7 +103,7 @@ function publishAll(): readonly Uint8Array[] {
   });
 }
 
-/** Some in a thousand names find no room in the table; they are not repeated, and not counted. */
+/** A name that finds no room in the table, which hardly happens, is not repeated, and not counted. */
 function askAll(): void {
   for (let asked = 0; asked < QUERIES; ) {
     reader.begin();

@@ -7,7 +7,7 @@ import type { Client } from "../lib/client.ts";
 import type { HandlerReply } from "../listen/types.ts";
 import type { QueryLogOptions } from "../log/options.ts";
 import { clientShown } from "../log/record.ts";
-import { ALL_MINUTES, CHANNEL_SHIFT, channelOf, HEADER, ROW_BYTES, SHAPE } from "../replies/layout.ts";
+import { ALL_MINUTES, CHANNELS, channelOf, HEADER, ROW_BYTES, SHAPE } from "../replies/layout.ts";
 import { type ReaderBooks, type ReaderClock, ReplyReader } from "../replies/reader.ts";
 import { type RepeatableReply, ReplyTable } from "../replies/table.ts";
 import { BINDING_TYPES, canBeEdited } from "../resolve/filters.ts";
@@ -205,18 +205,18 @@ export class RepeatedReplies implements ReplyPublisher {
     const usableMs = Math.min(undisturbedMs(held, shaping, resolver.prefetch), fedUntilMs - held.storedAtMs);
     if (resolver.clock.now() - held.storedAtMs >= usableMs) return null;
     const { counters, writer } = this.#parts;
-    const counted = { transport: client.transport, rcode: RCODE.NOERROR, rule, route };
     return {
       name: query.name,
       type: query.type,
-      shape: shapeOf(query) | (channelOf(client) << CHANNEL_SHIFT),
+      shape: shapeOf(query),
       clientClass,
       wire: rendered.wire,
       ...agingOf(answer, decision, held.storedAtMs),
       usableMs,
       log: resolver.decider.changesLog && !log ? null : writer.describe(event),
-      tally: (uses) => {
-        counters.countRepeats(counted, uses);
+      tally: (channel, uses) => {
+        const transport = CHANNELS[channel]?.transport ?? client.transport;
+        counters.countRepeats({ transport, rcode: RCODE.NOERROR, rule, route }, uses);
         resolver.cache.noteUses(held.entry, uses);
       },
     };

@@ -94,11 +94,15 @@ export class EntryReader {
     const serial = words[at + ENTRY.repeatSerial] ?? 0;
     if (serial === 0) return this.#newRow(span, at, places);
     const place = (words[at + ENTRY.repeatPlace] ?? 0) & (REPEATED.replies - 1);
-    const known = this.#replies[place];
-    if (known?.serial === serial && known.row.size === size) return this.#repeatedRow(span, at, places, known);
+    const flags = words[at + ENTRY.flags] ?? 0;
+    const first = this.#replies[place];
+    const known = first?.serial === serial ? first : undefined;
+    for (let each = known; each !== undefined; each = each.next)
+      if (each.flags === flags && each.row.size === size) return this.#repeatedRow(span, at, places, each);
     const row = this.#newRow(span, at, places);
     if (this.#replies.length === 0) this.#replies = new Array(REPEATED.replies);
-    if (row.attemptMs === null) this.#replies[place] = readReply(serial, row, span.bytes.subarray(replyStart, replyStart + size));
+    const reply = span.bytes.subarray(replyStart, replyStart + size);
+    if (row.attemptMs === null) this.#replies[place] = readReply({ serial, flags, next: known }, row, reply);
     return row;
   }
 
@@ -310,9 +314,16 @@ interface EntryPlaces {
   readonly size: number;
 }
 
-/** A repeated reply that was read. */
-interface ReadReply {
+/** A repeated reply that was read, and over which channel. */
+interface RepeatKey {
   readonly serial: number;
+  /** `ENTRY.flags`. */
+  readonly flags: number;
+  /** The same reply over another channel. */
+  readonly next: ReadReply | undefined;
+}
+
+interface ReadReply extends RepeatKey {
   /** Of one of its repetitions. */
   readonly row: Row;
   /** Of the answers that the row shows. */
@@ -331,10 +342,10 @@ interface ReadAttempt extends AttemptRecord {
 }
 
 /** @returns undefined where repetitions differ in more than their TTLs: of a long answer some have none. */
-function readReply(serial: number, row: Row, reply: Uint8Array): ReadReply | undefined {
-  if (row.answers === null) return { serial, row, ttlOffsets: [] };
+function readReply(key: RepeatKey, row: Row, reply: Uint8Array): ReadReply | undefined {
+  if (row.answers === null) return { ...key, row, ttlOffsets: [] };
   const { ttls, ttlOffsets } = scanReply(reply);
-  return ttls.length === ttlOffsets.length ? { serial, row, ttlOffsets } : undefined;
+  return ttls.length === ttlOffsets.length ? { ...key, row, ttlOffsets } : undefined;
 }
 
 /** The upper half of 2 ** 53 - 1. */

@@ -1,6 +1,6 @@
 import type { Client } from "../lib/client.ts";
 import { HISTOGRAM_SLOTS } from "../lib/histogram.ts";
-import { unreachable } from "../lib/unreachable.ts";
+import { FLAGS, HTTP_VERSIONS, METHODS, TRANSPORTS } from "../log/ring.ts";
 
 /**
  * The memory that the thread of UDP and the main thread share. Each word has one writer, but for `bell` and `index`; what a word of the index
@@ -43,12 +43,48 @@ export const LOG_CALL = { none: 0, any: 1, halfFull: 2 } as const;
 export const ROWS = 32_000;
 
 /**
+ * The ways that queries come: what the log and the counters say depends on them, and the reply does not. The first is that of the thread of UDP, all others are the
+ * main thread's, so that each count of uses has one writer.
+ */
+export const CHANNELS: readonly Pick<Client, "transport" | "http" | "method">[] = [
+  { transport: "udp", http: null, method: null },
+  { transport: "tcp", http: null, method: null },
+  { transport: "dot", http: null, method: null },
+  { transport: "doh", http: "2", method: "GET" },
+  { transport: "doh", http: "2", method: "POST" },
+  { transport: "doh", http: "1.1", method: "GET" },
+  { transport: "doh", http: "1.1", method: "POST" },
+];
+
+/** The place of a query's channel among them; -1 = replies to such queries are never repeated. */
+export function channelOf({ transport, http, method }: Pick<Client, "transport" | "http" | "method">): number {
+  for (let channel = 0; channel < CHANNELS.length; channel++) {
+    const each = CHANNELS[channel];
+    if (each?.transport === transport && each.http === http && each.method === method) return channel;
+  }
+  return -1;
+}
+
+/** What `ENTRY.flags` of the log says of each channel, and the bits in which it does. */
+export const CHANNEL_FLAGS = Int32Array.from(
+  CHANNELS,
+  ({ transport, http, method }) =>
+    (TRANSPORTS.indexOf(transport) << FLAGS.transport.shift) |
+    (HTTP_VERSIONS.indexOf(http) << FLAGS.http.shift) |
+    (METHODS.indexOf(method) << FLAGS.method.shift),
+);
+export const CHANNEL_BITS = [FLAGS.transport, FLAGS.http, FLAGS.method].reduce(
+  (bits, { shift, mask }) => bits | (mask << shift),
+  0,
+);
+
+/**
  * The words of a row: a reply, and all that its repetition needs. After these come the TTLs (a word each), their offsets in the reply (two
  * bytes each), and the reply.
  */
 export const ROW = {
   hash: 0,
-  /** Bytes of the name without the root, then `SHAPE` and the channel, then the type: 8, 8 and 16 bits. */
+  /** Bytes of the name without the root, then `SHAPE`, then the type: 8, 8 and 16 bits. */
   key: 1,
   client: 2,
   /** Bytes of the reply, and how many TTLs it has: 16 bits each. */
@@ -59,14 +95,14 @@ export const ROW = {
   /** Of two words each, as a Float64: when the answer came, and for how long after that the row may be used, in milliseconds. */
   storedAtMs: 6,
   usableMs: 8,
-  /** How often the reply was repeated. */
+  /** How often the reply was repeated over each channel. */
   uses: 10,
-  /** What the entries of the log have in common: the words `ENTRY.flags` to `ENTRY.editTo`. */
-  log: 11,
+  /** What the entries of the log have in common: the words `ENTRY.flags` to `ENTRY.editTo`, without the bits of the channel. */
+  log: 17,
   logWords: 10,
   /** Another number for every reply that is written into the table, never 0: the log remembers by it what it has read of a reply. */
-  serial: 21,
-  words: 22,
+  serial: 27,
+  words: 28,
 } as const;
 
 /** With what a row holds beside its reply, no reply is longer than the 512 bytes that every client takes. */
@@ -75,28 +111,6 @@ export const ROW_WORDS = ROW_BYTES / 4;
 
 /** What a reply depends on besides name, type and client. */
 export const SHAPE = { edns: 1, dnssecOk: 2, checkingDisabled: 4, authenticData: 8 } as const;
-
-/**
- * The way that a query came, above the bits of `SHAPE`: what the log and the counters say depends on it. Rows of UDP are read by its thread alone, all others
- * by the main thread alone, so that each count of uses has one writer.
- */
-export const CHANNEL_SHIFT = 4;
-
-/** The channel of a query; 0 = UDP, -1 = replies to such queries are never repeated. */
-export function channelOf({ transport, http, method }: Pick<Client, "transport" | "http" | "method">): number {
-  switch (transport) {
-    case "udp":
-      return 0;
-    case "tcp":
-      return 1;
-    case "dot":
-      return 2;
-    case "doh":
-      return http === "1.0" ? -1 : (http === "2" ? 3 : 5) + (method === "GET" ? 0 : 1);
-    default:
-      return unreachable(transport);
-  }
-}
 
 export const MODE = {
   /** TTLs are lowered to what is left of the answer's life; else by its age. */
@@ -108,8 +122,8 @@ export const MODE = {
 } as const;
 
 /** Buckets of the index, a power of two, and the words of each: a row's number plus one in the lower bits, the upper bits of its hash above. */
-export const BUCKETS = 16_384;
-export const WAYS = 4;
+export const BUCKETS = 8192;
+export const WAYS = 8;
 export const ROW_MASK = 0x7fff;
 
 /** Clients that may be answered without the main thread: a power of two. */

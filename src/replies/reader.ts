@@ -3,7 +3,7 @@ import { ENTRY, KIND, QueryRing } from "../log/ring.ts";
 import { RecordIds, wallMsOf } from "../log/schema.ts";
 import {
   BUCKETS,
-  CHANNEL_SHIFT,
+  CHANNEL_FLAGS,
   CLIENT,
   CLIENT_PROBES,
   CLIENTS,
@@ -57,7 +57,7 @@ export function threadBooks(memory: SharedArrayBuffer, log: SharedArrayBuffer): 
 }
 
 /**
- * Repeats replies. Only plain queries of known clients are answered; all others must be answered in full. Two readers may share a table if their
+ * Repeats replies. Only plain queries of known clients are answered; all others must be answered in full. Two readers share a table, whose
  * channels differ; `begin` and `end` are for a reader in another thread than the table's.
  */
 export class ReplyReader {
@@ -167,10 +167,7 @@ export class ReplyReader {
     const questionEnd = position + 5;
     if (questionEnd > end || pairAt(bytes, position + 3) !== 1) return 0;
     const low = byteAt(bytes, start + 3);
-    let shape =
-      (this.channel << CHANNEL_SHIFT) |
-      ((low & 0x20) === 0 ? 0 : SHAPE.authenticData) |
-      ((low & 0x10) === 0 ? 0 : SHAPE.checkingDisabled);
+    let shape = ((low & 0x20) === 0 ? 0 : SHAPE.authenticData) | ((low & 0x10) === 0 ? 0 : SHAPE.checkingDisabled);
     if (additional === 1) {
       if (end !== questionEnd + 11 || !isPlainOpt(bytes, questionEnd)) return 0;
       shape |= SHAPE.edns | (byteAt(bytes, questionEnd + 7) === 0 ? 0 : SHAPE.dnssecOk);
@@ -238,7 +235,8 @@ export class ReplyReader {
       bytes[place + 2] = value >>> 8;
       bytes[place + 3] = value;
     }
-    rows[at + ROW.uses] = (rows[at + ROW.uses] ?? 0) + 1;
+    const uses = at + ROW.uses + this.channel;
+    rows[uses] = (rows[uses] ?? 0) + 1;
     const durationMs = this.#clock.now() - this.#nowMs;
     this.#books.count(durationMs);
     this.maxAgeSeconds = lowest;
@@ -271,6 +269,7 @@ export class ReplyReader {
     words[to + ENTRY.lagMs] = wallMsOf(id) - arrivedWallMs;
     words[to + ENTRY.durationUs] = Math.min(0xffff_ffff, Math.round(durationMs * 1000));
     for (let word = 0; word < ROW.logWords; word++) words[to + ENTRY.flags + word] = rows[at + ROW.log + word] ?? 0;
+    words[to + ENTRY.flags] = (rows[at + ROW.log] ?? 0) | (CHANNEL_FLAGS[this.channel] ?? 0);
     words[to + ENTRY.nameAndClientBytes] = nameBytes | (addressBytes << 16);
     words[to + ENTRY.clientIdBytesAndExtraWords] = clientIdBytes;
     words[to + ENTRY.replyBytes] = wireBytes;

@@ -13,6 +13,8 @@ import { setUint16 } from "../dns/wire.ts";
 import {
   ALL_MINUTES,
   BUCKETS,
+  CHANNEL_BITS,
+  CHANNELS,
   CLIENT,
   CLIENT_PROBES,
   CLIENTS,
@@ -35,7 +37,7 @@ export interface RepeatableReply {
   /** The name of the question, as in `Name`. */
   readonly name: string;
   readonly type: number;
-  /** Bits of `SHAPE`, and the channel above them. */
+  /** Bits of `SHAPE`. */
   readonly shape: number;
   /** The class of the clients that get this reply, from 1. */
   readonly clientClass: number;
@@ -51,10 +53,10 @@ export interface RepeatableReply {
   readonly storedAtMs: number;
   /** How long after `storedAtMs` the reply may be repeated. */
   readonly usableMs: number;
-  /** The words `ENTRY.flags` to `ENTRY.editTo` of the log; null = not to be logged. */
+  /** The words `ENTRY.flags` to `ENTRY.editTo` of the log, whose bits of the channel do not matter; null = not to be logged. */
   readonly log: Int32Array | null;
-  /** Is told how often the reply was repeated since it was last told. Must not throw. */
-  readonly tally: (uses: number) => void;
+  /** Is told how often the reply was repeated over a channel since it was last told. Must not throw. */
+  readonly tally: (channel: number, uses: number) => void;
 }
 
 interface PublishedRow {
@@ -63,8 +65,6 @@ interface PublishedRow {
   readonly tally: RepeatableReply["tally"];
   /** Where the index has the row; -1 = withdrawn. */
   place: number;
-  /** How many uses the tally knows of. */
-  told: number;
   /** The uses when the hand last passed. */
   seen: number;
 }
@@ -73,6 +73,8 @@ export class ReplyTable {
   readonly #memory: ReplyMemory;
   /** By row. */
   readonly #rows: (PublishedRow | null)[] = new Array(ROWS).fill(null);
+  /** How many uses the tally of each row knows of, by channel. */
+  readonly #told = new Uint32Array(ROWS * CHANNELS.length);
   readonly #byOwner = new Map<object, number[]>();
   /** Rows that were never used, from this one on. */
   #unused = 0;
@@ -115,7 +117,7 @@ export class ReplyTable {
     const row = this.#takeRow();
     if (row < 0) return;
     this.#write(row, { hash, key, wireAt }, reply);
-    this.#rows[row] = { owner, tally: reply.tally, place, told: 0, seen: 0 };
+    this.#rows[row] = { owner, tally: reply.tally, place, seen: 0 };
     const owned = this.#byOwner.get(owner);
     if (owned === undefined) this.#byOwner.set(owner, [row]);
     else owned.push(row);
@@ -266,16 +268,25 @@ export class ReplyTable {
   }
 
   #usesOf(row: number): number {
-    return Atomics.load(this.#memory.rows, row * ROW_WORDS + ROW.uses);
+    let uses = 0;
+    for (let channel = 0; channel < CHANNELS.length; channel++) uses += this.#usesOver(row, channel);
+    return uses;
+  }
+
+  #usesOver(row: number, channel: number): number {
+    return Atomics.load(this.#memory.rows, row * ROW_WORDS + ROW.uses + channel) >>> 0;
   }
 
   #tell(row: number): void {
     const published = this.#rows[row];
     if (published == null) return;
-    const uses = this.#usesOf(row);
-    const times = (uses - published.told) >>> 0;
-    published.told = uses;
-    if (times > 0) published.tally(times);
+    for (let channel = 0; channel < CHANNELS.length; channel++) {
+      const uses = this.#usesOver(row, channel);
+      const place = row * CHANNELS.length + channel;
+      const times = (uses - (this.#told[place] ?? 0)) >>> 0;
+      this.#told[place] = uses;
+      if (times > 0) published.tally(channel, times);
+    }
   }
 
   /** Withdraws one row of an owner that stays. */
@@ -330,8 +341,10 @@ export class ReplyTable {
     rows[at + ROW.lifeSeconds] = reply.lifeSeconds;
     rowTimes[(at + ROW.storedAtMs) >> 1] = reply.storedAtMs;
     rowTimes[(at + ROW.usableMs) >> 1] = reply.usableMs;
-    rows[at + ROW.uses] = 0;
+    rows.fill(0, at + ROW.uses, at + ROW.uses + CHANNELS.length);
+    this.#told.fill(0, row * CHANNELS.length, (row + 1) * CHANNELS.length);
     if (reply.log !== null) rows.set(reply.log, at + ROW.log);
+    rows[at + ROW.log] = (rows[at + ROW.log] ?? 0) & ~CHANNEL_BITS;
     this.#lastReply = serialAfter(this.#lastReply);
     rows[at + ROW.serial] = this.#lastReply;
     const bytes = rowBytes.subarray(row * ROW_BYTES, (row + 1) * ROW_BYTES);

@@ -1,4 +1,5 @@
 import { expect, onTestFinished, test } from "vitest";
+import { CHANNELS } from "../../src/replies/layout.ts";
 import { queryWire } from "../support/message.ts";
 import { deny, empty, honest } from "../support/zone-script.ts";
 import type { Script } from "../upstreams/scripted-server.ts";
@@ -116,6 +117,22 @@ test.each<[Way, number]>([
   [{ transport: "dot", http: null, method: null, clientId: "tv" }, 0],
 ])("over %j a reply is repeated %d times of five", async (way, times) => {
   expect(await timesRepeated({ name: "page.example", way })).toBe(times);
+});
+
+test("a reply that was published for one way is repeated over all others, and each query is logged and counted with its own", async () => {
+  const world = await World.open({ repeats: true, yaml: "rules: []", script: page, cacheBytes: 1 << 20 });
+  onTestFinished(() => world.close());
+  const message = queryWire("page.example", "A");
+  for (let time = 0; time < 2; time++) await world.ask(message, "192.168.1.2");
+  const ways = CHANNELS.map((channel) => ({ ...channel, clientId: null }));
+  for (const way of [...ways, ...ways]) await world.ask(message, "192.168.1.2", way);
+  expect(world.repeated).toBe(14);
+  const shown = ({ transport, http, method }: Omit<Way, "clientId">) => `${transport} ${http} ${method}`;
+  const expected = [...ways.slice(0, 1), ...ways.slice(0, 1), ...ways, ...ways].map(shown);
+  expect(world.records().map(shown).sort()).toEqual(expected.sort());
+  const counted = new Map<string, number>();
+  for (const { transport, count } of world.counts().queries) counted.set(transport, (counted.get(transport) ?? 0) + count);
+  expect(Object.fromEntries(counted)).toEqual({ udp: 4, tcp: 2, dot: 2, doh: 8 });
 });
 
 test("an answer that a router is told of is repeated as long as the router has its addresses, and no longer when it has lost some", async () => {
