@@ -6,9 +6,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { EntryReader } from "../src/log/entries.ts";
+import { takeBatch } from "../src/log/entry-batch.ts";
 import { ProblemTracker } from "../src/log/problems.ts";
 import { ENTRY, FLAGS, QueryRing, RingWalk, SOURCES, TextTable } from "../src/log/ring.ts";
-import type { Row } from "../src/log/rows.ts";
 import { Store } from "../src/log/store.ts";
 import { HEADER, SHAPE } from "../src/replies/layout.ts";
 import { ReplyReader, threadBooks } from "../src/replies/reader.ts";
@@ -18,9 +18,8 @@ import { queryWire } from "../test/support/message.ts";
 import { zoneOf } from "./zone.ts";
 
 const NAMES = 10_000;
-/** Between two drains, and at most in one transaction. */
+/** Between two drains. */
 const QUERIES = 12_288;
-const BATCH = 2048;
 /** Queries that come together. */
 const TOGETHER = 16;
 const WARMING_ROUNDS = 6;
@@ -120,20 +119,10 @@ function askAll(): void {
 
 function drain(): void {
   const walk = new RingWalk(ring, ring.taken, ring.written);
-  for (;;) {
-    const rows: Row[] = [];
-    time("entries to rows", () => {
-      for (let taken = walk.take(BATCH, Infinity); taken !== null; taken = walk.take(BATCH - rows.length, Infinity)) {
-        for (const row of entries.rows(taken.span)) rows.push(row);
-        if (rows.length >= BATCH) break;
-      }
-    });
-    if (rows.length === 0) break;
-    recorded += rows.length;
-    time("rows into the store", () => store.insert(rows));
-    time("a look for problems", () => {
-      for (const row of rows) problems.add(row);
-    });
+  for (let batch = takeBatch([walk], entries); batch.ids.length > 0; batch = takeBatch([walk], entries)) {
+    time("its row into the store", () => store.insert(batch));
+    recorded += batch.seen.count;
+    time("a look for problems", () => batch.seen.tell(problems));
   }
   ring.release(walk.position);
 }

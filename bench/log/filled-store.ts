@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { openForReading } from "../../src/log/database.ts";
 import type { QueryRecord } from "../../src/log/record.ts";
 import { Store, type StoreOptions } from "../../src/log/store.ts";
-import { rowsOf } from "../../test/log/rows.ts";
+import { batchOf } from "../../test/log/rows.ts";
 import type { QuerySource } from "./rows.ts";
 
 const WEEK_MS = 7 * 86_400_000;
@@ -46,7 +46,7 @@ function fill(store: Store, source: QuerySource, { rows, fromMs, toMs }: Span): 
     for (; batch.length < BATCH_RECORDS && done < rows; done++)
       batch.push(source.next(Math.floor(fromMs + (done / rows) * (toMs - fromMs)) * 1024 + (done % 1024)));
     const startMs = performance.now();
-    store.insert(rowsOf(batch));
+    store.insert(batchOf(batch));
     insertMs += performance.now() - startMs;
     const wallMs = Math.floor((batch.at(-1)?.id ?? 0) / 1024);
     for (let due = true; due; ) {

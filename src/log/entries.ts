@@ -10,6 +10,7 @@ import {
   ENTRY,
   type EntrySpan,
   EXTRA,
+  entryId,
   FLAGS,
   HTTP_VERSIONS,
   KIND,
@@ -67,19 +68,20 @@ export class EntryReader {
     this.#texts = texts;
   }
 
-  /** The rows of all entries in a span, in their order. An entry whose parts do not fit into it, which is a fault of ours, is left out. */
+  /** The rows of all queries in a span, in their order. */
   rows(span: EntrySpan): Row[] {
     const rows: Row[] = [];
-    for (let at = span.from, end = at; at < span.to; at = end) {
-      end = nextEntry(span, at);
-      const row = span.words[at + ENTRY.kind] === KIND.query ? this.#row(span, at, end) : null;
+    for (let at = span.from; at < span.to; at = nextEntry(span, at)) {
+      const row = span.words[at + ENTRY.kind] === KIND.query ? this.row(span, at) : null;
       if (row !== null) rows.push(row);
     }
     return rows;
   }
 
-  #row(span: EntrySpan, at: number, end: number): Row | null {
+  /** The row of the query whose entry begins at this word; null where its parts do not fit into it, which is a fault of ours. */
+  row(span: EntrySpan, at: number): Row | null {
     const { words } = span;
+    const end = nextEntry(span, at);
     const sizes = words[at + ENTRY.nameAndClientBytes] ?? 0;
     const idAndExtras = words[at + ENTRY.clientIdBytesAndExtraWords] ?? 0;
     const extraWords = idAndExtras >>> 16;
@@ -113,7 +115,7 @@ export class EntryReader {
     const [first] = ttlOffsets;
     const lagMs = words[at + ENTRY.lagMs] ?? 0;
     return {
-      id: (words[at + ENTRY.idHigh] ?? 0) * 2 ** 32 + ((words[at + ENTRY.idLow] ?? 0) >>> 0),
+      id: entryId(words, at),
       reversed: row.reversed,
       client: this.#client(span, at, places),
       kind: row.kind,
@@ -151,7 +153,7 @@ export class EntryReader {
     const answers = sent === null || sent.ttls.length === 0 ? null : this.#answerText(reply, sent, name);
     const lagMs = word(ENTRY.lagMs);
     return {
-      id: word(ENTRY.idHigh) * 2 ** 32 + (word(ENTRY.idLow) >>> 0),
+      id: entryId(words, at),
       reversed: hasName ? this.#reversed(name) : "",
       client: this.#client(span, at, places),
       kind,

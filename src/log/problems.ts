@@ -123,11 +123,17 @@ export class ProblemTracker {
   }
 
   add(row: Row): void {
-    const found = this.#countUsual(row);
+    const found = this.#countUsual(row.kind, row.client);
     if (found === "answered") this.#noteAnswer(row);
     else if (found === "failing") this.#note(row, causeOf(row), 1);
     else if (found === "blocked") this.#noteBlocked(row);
     else if (found === "nxdomain") this.#noteMissing(row);
+  }
+
+  /** As `add` for the row of a repeated reply that has answers. */
+  addRepeated(kind: RowKind, client: RowClient, reversed: string, id: number): void {
+    this.#countUsual(kind, client);
+    this.#remember(reversed, id);
   }
 
   /** The problems that are told of, those that hurt now first. */
@@ -168,7 +174,12 @@ export class ProblemTracker {
       if (kind.values.type === "A") this.#note(row, { cause: "emptied", culprit: culprit("group", kind.values.route ?? "") }, 1);
       return;
     }
-    const atMs = wallMsOf(row.id);
+    this.#remember(reversed, row.id);
+  }
+
+  /** Notes that a name had an answer. */
+  #remember(reversed: string, id: number): void {
+    const atMs = wallMsOf(id);
     const before = this.#answered.get(reversed) ?? 0;
     if (atMs - before < HOUR_MS) return;
     this.#answered.delete(reversed);
@@ -291,7 +302,7 @@ export class ProblemTracker {
   }
 
   /** @returns the class of the row. */
-  #countUsual({ kind, client }: Row): RowClass {
+  #countUsual(kind: RowKind, client: RowClient): RowClass {
     let ofKind = this.#kinds.get(kind);
     if (ofKind === undefined) {
       ofKind = { rowClass: classOf(kind), usual: usualCount(this.#usualKinds, kind.key) };
@@ -514,3 +525,37 @@ function parsed(saved: string): Problem[] {
 type SavedProblem = Omit<Problem, "names" | "clients" | "hours" | "kinds"> & {
   readonly [Field in "names" | "clients" | "kinds"]: readonly [string, number][];
 } & { readonly hours: readonly [number, number][] };
+
+/**
+ * Rows that are being stored: a tracker is told of them once they are. Of repeated replies with answers only what it asks of them is kept, so
+ * that most rows need not stay in memory until then.
+ */
+export class SeenRows {
+  readonly #kinds: RowKind[] = [];
+  readonly #clients: RowClient[] = [];
+  readonly #names: string[] = [];
+  readonly #ids: number[] = [];
+  /** null = of the row there is no more than the above. */
+  readonly #whole: (Row | null)[] = [];
+
+  get count(): number {
+    return this.#ids.length;
+  }
+
+  add(row: Row): void {
+    this.#kinds.push(row.kind);
+    this.#clients.push(row.client);
+    this.#names.push(row.reversed);
+    this.#ids.push(row.id);
+    this.#whole.push(row.repeat !== null && row.answers !== null ? null : row);
+  }
+
+  tell(tracker: ProblemTracker): void {
+    for (const [place, id] of this.#ids.entries()) {
+      const row = this.#whole[place];
+      const [kind, client, name] = [this.#kinds[place], this.#clients[place], this.#names[place]];
+      if (row != null) tracker.add(row);
+      else if (kind !== undefined && client !== undefined && name !== undefined) tracker.addRepeated(kind, client, name, id);
+    }
+  }
+}

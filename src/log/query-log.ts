@@ -2,7 +2,7 @@
  * The query log: what was asked, kept in a database, searched and followed. `control/` opens it; the thread that answers writes into its feed.
  *
  * Read `ring.ts` (what the answering thread writes), `feed.ts`, this file, `writer.ts` with `writer-thread.ts` (store entries, tell followers),
- * `entries.ts` (entries to rows), `problems.ts` with `problem-causes.ts` (what goes wrong again and again), `rows.ts` (rows to records), `store.ts` with `database.ts`, `schema.ts`,
+ * `entries.ts` and `entry-batch.ts` (entries to rows), `problems.ts` with `problem-causes.ts` (what goes wrong again and again), `rows.ts` (rows to records), `store.ts` with `database.ts`, `schema.ts`,
  * `blocks.ts` and `columns.ts` (how rows lie in the file), `part-rows.ts`, `maintenance.ts` and `old-rows.ts`, then `reader.ts` with `reader-thread.ts`,
  * `search.ts` (with `filter.ts`, `filter-tests.ts`, `dictionary-search.ts`), `summary.ts` and `runs.ts` (when nothing was recorded). `followers.ts` tells of new records. `record.ts` is what people see of one, with
  * `sent.ts` (the reply), `outcome.ts` (one word), `text.ts` (plain words), `time.ts` (moments) and `export.ts`. `operations.ts` is the operator's log, which has nothing to do with it.

@@ -189,6 +189,11 @@ export function nextEntry({ words, to }: EntrySpan, at: number): number {
   return length < 2 || length > to - at ? to : at + length;
 }
 
+/** The id of a query whose entry begins at this word. */
+export function entryId(words: Int32Array, at: number): number {
+  return (words[at + ENTRY.idHigh] ?? 0) * 2 ** 32 + ((words[at + ENTRY.idLow] ?? 0) >>> 0);
+}
+
 /** The queries in a span. */
 export function countEntries(span: EntrySpan): number {
   let count = 0;
@@ -214,8 +219,7 @@ export class RingWalk {
   /** The id of the next query; infinite after the last. */
   get nextId(): number {
     const words = this.#spans[this.#index]?.words;
-    if (words === undefined) return Number.POSITIVE_INFINITY;
-    return (words[this.#at + ENTRY.idHigh] ?? 0) * 2 ** 32 + ((words[this.#at + ENTRY.idLow] ?? 0) >>> 0);
+    return words === undefined ? Number.POSITIVE_INFINITY : entryId(words, this.#at);
   }
 
   /** Walks over the next query, and over at most `count - 1` more that lie beside it and whose ids are not above `limitId`. @returns how many. */

@@ -28,6 +28,14 @@ export interface Row {
   readonly repeat: RepeatedReply | null;
 }
 
+/** Rows of a batch by their places, each made when it is asked for, which is once: all of them at once would be moved about by the collector of garbage. */
+export interface RowBatch {
+  /** By place. */
+  readonly ids: readonly number[];
+  /** null = there is none. */
+  rowAt(place: number): Row | null;
+}
+
 /** Rows of one repeated reply have their name, kind, details, answers, size and line in common. */
 export interface RepeatedReply {
   /** What the store remembers: under which numbers a part of it has the texts. */

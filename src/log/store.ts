@@ -7,7 +7,7 @@ import { type Database, fileIdentity, inTransaction, openForWriting, StoreError 
 import { allParts, type PartitionLimits, partLimits, runMaintenance } from "./maintenance.ts";
 import { adoptOldParts } from "./old-rows.ts";
 import { PartRows } from "./part-rows.ts";
-import { type RepeatedReply, type Row, rowClient, rowKind, type StoredRow, storedRowOf } from "./rows.ts";
+import { type RepeatedReply, type Row, type RowBatch, rowClient, rowKind, type StoredRow, storedRowOf } from "./rows.ts";
 import { RUNS_TABLE, type RunMark, writeRun } from "./runs.ts";
 import {
   APPLICATION_ID,
@@ -74,12 +74,17 @@ export class Store {
    * next id that is free.
    * @returns whether there is more for `tidy` to do than before. @throws an error of SQLite, or StoreError.
    */
-  insert(rows: readonly Row[]): boolean {
+  insert(batch: RowBatch): boolean {
     this.#checkFile();
     const before = this.#live?.key;
+    const { ids } = batch;
+    // Where the clock was set, or a day ends, late questions bear the time before: in turn with others each would close a part and make another.
+    const places = Array.from(ids, (_, place) => place).sort((a, b) => (ids[a] ?? 0) - (ids[b] ?? 0));
     this.#write(() => {
-      // Where the clock was set, or a day ends, late questions bear the time before: in turn with others each would close a part and make another.
-      for (const row of rows.toSorted((a, b) => a.id - b.id)) this.#add(row);
+      for (const place of places) {
+        const row = batch.rowAt(place);
+        if (row !== null) this.#add(row);
+      }
       this.#live?.finish();
     });
     return before !== this.#live?.key;

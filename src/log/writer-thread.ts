@@ -4,10 +4,11 @@ import { workerData } from "node:worker_threads";
 import { serveThread } from "../lib/worker.ts";
 import { type Fault, faultOf, quarantine, removeJournal, StoreError } from "./database.ts";
 import { EntryReader } from "./entries.ts";
+import { EntryBatch, takeBatch } from "./entry-batch.ts";
 import { type FollowerRequest, type LiveEvents, LiveFilters, NO_EVENTS } from "./followers.ts";
 import { ProblemTracker } from "./problems.ts";
 import { copySpan, countEntries, type EntrySpan, QueryRing, RingWalk, TextTable } from "./ring.ts";
-import { decodeRow, type Row, storedRowOf } from "./rows.ts";
+import { decodeRow, storedRowOf } from "./rows.ts";
 import { Store } from "./store.ts";
 import type { CallOutcome, Clearing, Drained, DrainRequest, FeedMemory, WriterCalls } from "./writer.ts";
 
@@ -16,9 +17,6 @@ import type { CallOutcome, Clearing, Drained, DrainRequest, FeedMemory, WriterCa
  * Linux does not think it urgent. Where the processor is short all the time, a thirtieth is left for it, and queries are not recorded.
  */
 const NICER = 15;
-
-/** Entries of one transaction: some milliseconds. */
-const BATCH_ENTRIES = 4096;
 
 /** Memory for entries that cannot be stored, in sizes of the first ring: the rings keep its room, and followers are told of what comes. */
 const MAX_ASIDE_RINGS = 4;
@@ -98,14 +96,16 @@ interface Progress {
 /** Stores what was put aside, then what is in the rings up to these positions. @returns what kept it from going on. */
 function storeEntries(written: readonly number[], progress: Progress): Fault | null {
   try {
-    for (let span = aside[0]; span !== undefined; span = aside[0]) {
-      storeRows(reader.rows(span), progress);
+    for (let [span] = aside; span !== undefined; [span] = aside) {
+      const batch = new EntryBatch(reader);
+      batch.add(span);
+      storeBatch(batch, progress);
       aside.shift();
     }
     const walks = rings.map((ring, index) => new RingWalk(ring, progress.taken[index] ?? 0, written[index] ?? 0));
-    for (let batch = takeBatch(walks); batch.entries > 0; batch = takeBatch(walks)) {
-      storeRows(batch.rows, progress);
-      progress.entries += batch.entries;
+    for (let batch = takeBatch(walks, reader); batch.ids.length > 0; batch = takeBatch(walks, reader)) {
+      storeBatch(batch, progress);
+      progress.entries += batch.ids.length;
       for (const [index, { position }] of walks.entries()) progress.taken[index] = position;
     }
     return null;
@@ -114,24 +114,10 @@ function storeEntries(written: readonly number[], progress: Progress): Fault | n
   }
 }
 
-/** The next rows of all rings in the order of their ids: rows that come in order are added quickest. */
-function takeBatch(walks: readonly RingWalk[]): { readonly rows: readonly Row[]; readonly entries: number } {
-  const rows: Row[] = [];
-  let entries = 0;
-  while (entries < BATCH_ENTRIES) {
-    const [first, second] = walks.toSorted((left, right) => left.nextId - right.nextId);
-    const taken = first?.take(BATCH_ENTRIES - entries, second?.nextId ?? Number.POSITIVE_INFINITY) ?? null;
-    if (taken === null) break;
-    entries += taken.entries;
-    for (const row of reader.rows(taken.span)) rows.push(row);
-  }
-  return { rows, entries };
-}
-
-function storeRows(rows: readonly Row[], progress: Progress): void {
-  progress.due = opened().insert(rows) || progress.due;
-  progress.stored += rows.length;
-  if (problems !== null) for (const row of rows) problems.tracker.add(row);
+function storeBatch(batch: EntryBatch, progress: Progress): void {
+  progress.due = opened().insert(batch) || progress.due;
+  progress.stored += batch.seen.count;
+  if (problems !== null) batch.seen.tell(problems.tracker);
 }
 
 /** Makes room where a ring is half full and cannot be stored. What finds no room aside is dropped: the log then shows how the trouble began. */

@@ -1,5 +1,14 @@
 import type { QueryRecord } from "../../src/log/record.ts";
-import { attemptTimes, type ComparedStep, type Details, type Row, rowClient, rowKind, ttlsTogether } from "../../src/log/rows.ts";
+import {
+  attemptTimes,
+  type ComparedStep,
+  type Details,
+  type Row,
+  type RowBatch,
+  rowClient,
+  rowKind,
+  ttlsTogether,
+} from "../../src/log/rows.ts";
 import { reversedName, wallMsOf } from "../../src/log/schema.ts";
 
 /** The row of a record, as plainly as it can be written: what entries of a ring must come to. */
@@ -26,8 +35,10 @@ export function rowOf(record: QueryRecord, compared: ComparedStep | null = null)
   };
 }
 
-export function rowsOf(records: readonly QueryRecord[]): Row[] {
-  return records.map((record) => rowOf(record));
+/** The rows of records, as a store takes them. */
+export function batchOf(records: readonly QueryRecord[]): RowBatch {
+  const rows = records.map((record) => rowOf(record));
+  return { ids: rows.map(({ id }) => id), rowAt: (place) => rows[place] ?? null };
 }
 
 function answersApart(answers: readonly string[]): Pick<Row, "answers" | "ttls"> {

@@ -10,7 +10,7 @@ import { Store } from "../../../src/log/store.ts";
 import { directory } from "../../support/files.ts";
 import { anyString, runs } from "../../support/properties.ts";
 import { record, SOME_WALL_MS } from "../records.ts";
-import { rowsOf } from "../rows.ts";
+import { batchOf } from "../rows.ts";
 import { openedStore, recordsFrom, tidyAll } from "../store/opened-store.ts";
 import { alikeRecords, anyFilter, anyShape, filterOf, SPAN_MS, storeOf } from "./stores.ts";
 
@@ -102,8 +102,8 @@ describe("a volume", () => {
 
   test("of records that are dropped while the count pauses lacks those, and ends all the same", () => {
     const { store, database } = openedStore({ keepMs: 3_600_000 });
-    store.insert(rowsOf(recordsFrom(SOME_WALL_MS, 100, "a")));
-    store.insert(rowsOf(recordsFrom(SOME_WALL_MS + 86_400_000, 100, "b")));
+    store.insert(batchOf(recordsFrom(SOME_WALL_MS, 100, "a")));
+    store.insert(batchOf(recordsFrom(SOME_WALL_MS + 86_400_000, 100, "b")));
     const filter = { ...filterOf([["client", "192.168.88.20"]]), fromMs: SOME_WALL_MS, toMs: SOME_WALL_MS + 2 * 86_400_000 };
     const counting = countVolume(database, { filter, stepMs: 86_400_000 }, NONE);
     counting.next();
@@ -187,10 +187,10 @@ describe("what a search finds", () => {
     const path = `${directory()}/queries.db`;
     const store = new Store({ path, keepMs: 1e12, maxRows: 100 });
     const made = Array.from({ length: 30 }, (_, index) => record({ id: firstIdAt(SOME_WALL_MS + index) }));
-    store.insert(rowsOf(made.slice(0, 20)));
+    store.insert(batchOf(made.slice(0, 20)));
     const database = openForWriting(path, { busyTimeoutMs: 1000 });
     const first = searchOnce(database, { filter: filterOf([]), limit: 7, cursor: null }, AMPLE);
-    store.insert(rowsOf(made.slice(20)));
+    store.insert(batchOf(made.slice(20)));
     const second = searchOnce(database, { filter: filterOf([]), limit: 100, cursor: first.cursor }, AMPLE);
     expect(idsOf([...first.records, ...second.records])).toEqual(idsOf(made.slice(0, 20)).reverse());
     store.close();
@@ -199,11 +199,11 @@ describe("what a search finds", () => {
 
   test("a search finds nothing of a partition that was replaced while it paused", () => {
     const { store, database } = openedStore({ keepMs: 3_600_000 });
-    store.insert(rowsOf(recordsFrom(SOME_WALL_MS, 1500, "a")));
+    store.insert(batchOf(recordsFrom(SOME_WALL_MS, 1500, "a")));
     const reading = readBatches(database, filterOf([["name", "a*"]]), AMPLE);
     expect(reading.next().value).toHaveLength(1000);
     tidyAll(store, SOME_WALL_MS + 7_200_000);
-    store.insert(rowsOf(recordsFrom(SOME_WALL_MS - 3_600_000, 10, "b")));
+    store.insert(batchOf(recordsFrom(SOME_WALL_MS - 3_600_000, 10, "b")));
     expect([...reading].flat()).toEqual([]);
   });
 

@@ -7,7 +7,7 @@ import { wallMsOf } from "../../../src/log/schema.ts";
 import { Store } from "../../../src/log/store.ts";
 import { directory } from "../../support/files.ts";
 import { record, SOME_WALL_MS } from "../records.ts";
-import { rowsOf } from "../rows.ts";
+import { batchOf } from "../rows.ts";
 
 const YEAR_MS = 365 * 86_400_000;
 
@@ -42,7 +42,7 @@ export function storeIn(folder: string, records: readonly QueryRecord[], { partR
   const store = new Store({ path, keepMs: 10 * YEAR_MS, maxRows: Math.max(partRows * 25, records.length), partRows });
   for (let from = 0; from < records.length; from += batch) {
     const added = records.slice(from, from + batch);
-    store.insert(rowsOf(added));
+    store.insert(batchOf(added));
     const nowMs = Math.max(...added.map(({ id }) => wallMsOf(id)));
     for (let piece = 0; piece < upkeep; piece++) store.tidy(nowMs);
   }

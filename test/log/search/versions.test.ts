@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { recordedVersions } from "../../../src/log/maintenance.ts";
 import { SOME_WALL_MS } from "../records.ts";
-import { rowsOf } from "../rows.ts";
+import { batchOf } from "../rows.ts";
 import { openedStore, recordsFrom, tidyAll } from "../store/opened-store.ts";
 
 const DAY_MS = 86_400_000;
@@ -9,7 +9,7 @@ const DAY_MS = 86_400_000;
 test("each recorded version is listed once, also while a partition is dropped", () => {
   const { store, database } = openedStore();
   for (const [day, version] of ["a", "b", "b", "c"].entries())
-    store.insert(rowsOf(recordsFrom(SOME_WALL_MS + day * DAY_MS, 10, "n").map((made) => ({ ...made, version }))));
+    store.insert(batchOf(recordsFrom(SOME_WALL_MS + day * DAY_MS, 10, "n").map((made) => ({ ...made, version }))));
   const prepare = database.prepare.bind(database);
   database.prepare = (sql, ...others) => {
     // The moment between the list of parts and what is in them.

@@ -10,7 +10,7 @@ import { readBatches, type SearchBudget, searchRecords } from "../../../src/log/
 import type { Store } from "../../../src/log/store.ts";
 import { summarize } from "../../../src/log/summary.ts";
 import { SOME_WALL_MS } from "../records.ts";
-import { rowsOf } from "../rows.ts";
+import { batchOf } from "../rows.ts";
 import { allRecords, openedStore } from "../store/opened-store.ts";
 import { alikeRecords, anyFilter } from "./stores.ts";
 
@@ -55,7 +55,7 @@ class Scene {
       if (index % 10 === 0) this.wallMs += 40_000;
       return { ...record, id: this.#ids.next(this.wallMs), time: new Date(this.wallMs).toISOString() };
     });
-    this.#store.insert(rowsOf(records));
+    this.#store.insert(batchOf(records));
     expect(this.#store.state().rows).toBe(before + records.length);
   }
 

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { faultOf } from "../../../src/log/database.ts";
 import { Store } from "../../../src/log/store.ts";
 import { SOME_WALL_MS } from "../records.ts";
-import { rowsOf } from "../rows.ts";
+import { batchOf } from "../rows.ts";
 import { canMount, fill, smallDisk } from "../small-disk.ts";
 import { allRecords, openedStore, recordsFrom, tidyAll } from "./opened-store.ts";
 
@@ -19,7 +19,7 @@ test.skipIf(!canMount()).each([
   const path = join(folder, "queries.db");
   const nowMs = SOME_WALL_MS + days * DAY_MS;
   const made = recordsFrom(SOME_WALL_MS, 10_000, "a");
-  openedStore({ path }).store.insert(rowsOf(made));
+  openedStore({ path }).store.insert(batchOf(made));
   const { store, database } = openedStore({ path });
   database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
   fill(join(folder, "ballast"));
@@ -38,7 +38,7 @@ test.skipIf(!canMount()).each([
   rmSync(join(folder, "ballast"));
   tidyAll(store, nowMs);
   expect(store.state().rows).toBe(days < 7 ? made.length : 0);
-  store.insert(rowsOf(recordsFrom(nowMs, 10, "later")));
+  store.insert(batchOf(recordsFrom(nowMs, 10, "later")));
   expect(database.prepare("PRAGMA integrity_check").get()).toEqual({ integrity_check: "ok" });
 });
 
@@ -59,7 +59,7 @@ function fillStore(path: string): void {
   const store = new Store({ path, keepMs: 7 * DAY_MS, maxRows: 5_000_000 });
   try {
     for (let batch = 0; batch < 100; batch++) {
-      store.insert(rowsOf(recordsFrom(SOME_WALL_MS + batch * 100, 100, "a")));
+      store.insert(batchOf(recordsFrom(SOME_WALL_MS + batch * 100, 100, "a")));
       tidyAll(store, SOME_WALL_MS);
     }
   } finally {

@@ -7,7 +7,7 @@ import { searchRecords } from "../../../src/log/search.ts";
 import { summarize } from "../../../src/log/summary.ts";
 import { EVERYTHING } from "../opened.ts";
 import { record, SOME_WALL_MS } from "../records.ts";
-import { rowsOf } from "../rows.ts";
+import { batchOf } from "../rows.ts";
 import { allRecords, openedStore, recordsFrom, tidyAll } from "./opened-store.ts";
 
 const MINUTE_MS = 60_000;
@@ -19,7 +19,7 @@ describe("a clock that is set back", () => {
   test("maintenance over midnight does not close a partition for each minute that ids run ahead", () => {
     const { store, database } = openedStore();
     for (let minute = 0; minute < 30; minute++) {
-      store.insert(rowsOf(recordsFrom(MIDNIGHT_MS + minute, 1, "a")));
+      store.insert(batchOf(recordsFrom(MIDNIGHT_MS + minute, 1, "a")));
       tidyAll(store, MIDNIGHT_MS - HOUR_MS + minute * MINUTE_MS);
     }
     expect(allParts(database).map(({ rows }) => rows)).toEqual([30]);
@@ -29,9 +29,9 @@ describe("a clock that is set back", () => {
 
   test("a clock set back while the process was stopped: every query is stored, also if its id is taken", () => {
     const first = openedStore({ maxRows: 2500 });
-    first.store.insert(rowsOf(recordsFrom(SOME_WALL_MS, 250, "before")));
+    first.store.insert(batchOf(recordsFrom(SOME_WALL_MS, 250, "before")));
     const { store, database } = openedStore({ path: first.path, maxRows: 2500 });
-    for (const at of [0, 100, 150]) store.insert(rowsOf(recordsFrom(SOME_WALL_MS + at, 100, `again${at}-`)));
+    for (const at of [0, 100, 150]) store.insert(batchOf(recordsFrom(SOME_WALL_MS + at, 100, `again${at}-`)));
     const stored = allRecords(database);
     expect(new Set(stored.map(({ id }) => id)).size).toBe(550);
     expect(new Set(stored.map(({ name }) => name)).size).toBe(550);
@@ -42,10 +42,10 @@ describe("a clock that is set back", () => {
   test("records added to a past hour are added to its counts", () => {
     const hour = SOME_WALL_MS - (SOME_WALL_MS % HOUR_MS);
     const { store, database } = openedStore();
-    store.insert(rowsOf(recordsFrom(hour, 3, "a")));
+    store.insert(batchOf(recordsFrom(hour, 3, "a")));
     tidyAll(store, hour + HOUR_MS + 2 * MINUTE_MS);
-    store.insert(rowsOf(recordsFrom(hour - HOUR_MS + 5, 3, "a")));
-    store.insert(rowsOf(recordsFrom(hour + 5, 3, "a")));
+    store.insert(batchOf(recordsFrom(hour - HOUR_MS + 5, 3, "a")));
+    store.insert(batchOf(recordsFrom(hour + 5, 3, "a")));
     for (const nowMs of [hour, hour + HOUR_MS + 2 * MINUTE_MS, hour + DAY_MS]) {
       const request = { fromMs: hour - HOUR_MS, toMs: hour + HOUR_MS, stepMs: HOUR_MS, top: 5, sideOf: {} };
       const { total, topNames } = summarize(database, request);
@@ -56,8 +56,8 @@ describe("a clock that is set back", () => {
 
   test("pages through overlapping partitions show each record once", () => {
     const { store, database } = openedStore({ maxRows: 2500 });
-    store.insert(rowsOf(recordsFrom(SOME_WALL_MS, 250, "before")));
-    store.insert(rowsOf(recordsFrom(SOME_WALL_MS, 250, "again")));
+    store.insert(batchOf(recordsFrom(SOME_WALL_MS, 250, "before")));
+    store.insert(batchOf(recordsFrom(SOME_WALL_MS, 250, "again")));
     expect(pagesOf(database, 7)).toEqual(
       allRecords(database)
         .map(({ name }) => name)
@@ -71,7 +71,7 @@ test("records after a clock correction are found by their time and counted in th
   const ids = new RecordIds();
   const made = (wallMs: number, name: string) => record({ id: ids.next(wallMs), time: new Date(wallMs).toISOString(), name });
   store.insert(
-    rowsOf([made(SOME_WALL_MS, "before"), made(SOME_WALL_MS + 3 * HOUR_MS, "ahead"), made(SOME_WALL_MS + 1, "right")]),
+    batchOf([made(SOME_WALL_MS, "before"), made(SOME_WALL_MS + 3 * HOUR_MS, "ahead"), made(SOME_WALL_MS + 1, "right")]),
   );
   const [fromMs, toMs] = [SOME_WALL_MS, SOME_WALL_MS + MINUTE_MS];
   const filter = { ...EVERYTHING, fromMs, toMs };
@@ -83,8 +83,8 @@ test("records after a clock correction are found by their time and counted in th
 test("records after a clock correction are kept no longer than others", () => {
   const { store } = openedStore({ keepMs: HOUR_MS });
   const morning = MIDNIGHT_MS + 8 * HOUR_MS;
-  store.insert(rowsOf(recordsFrom(morning + 10 * HOUR_MS, 10, "ahead")));
-  store.insert(rowsOf(recordsFrom(morning, 10, "right")));
+  store.insert(batchOf(recordsFrom(morning + 10 * HOUR_MS, 10, "ahead")));
+  store.insert(batchOf(recordsFrom(morning, 10, "right")));
   tidyAll(store, morning + 2 * HOUR_MS);
   expect(store.state().rows).toBe(0);
 });
@@ -94,9 +94,9 @@ describe("a clock that was a year ahead", () => {
 
   test("records after the correction are not dropped because of earlier ones", () => {
     const { store, database } = openedStore({ maxRows: 1000 });
-    store.insert(rowsOf(recordsFrom(SOME_WALL_MS + YEAR_MS, 960, "ahead")));
+    store.insert(batchOf(recordsFrom(SOME_WALL_MS + YEAR_MS, 960, "ahead")));
     for (let batch = 0; batch < 12; batch++) {
-      store.insert(rowsOf(recordsFrom(SOME_WALL_MS + batch * 50, 50, `right${batch}-`)));
+      store.insert(batchOf(recordsFrom(SOME_WALL_MS + batch * 50, 50, `right${batch}-`)));
       tidyAll(store, SOME_WALL_MS + batch * 50);
     }
     const names = allRecords(database).map(({ name }) => name);
@@ -106,9 +106,9 @@ describe("a clock that was a year ahead", () => {
 
   test("records of the wrong year are dropped when later records are too old", () => {
     const { store, database } = openedStore();
-    store.insert(rowsOf(recordsFrom(SOME_WALL_MS + YEAR_MS, 10, "ahead")));
-    store.insert(rowsOf(recordsFrom(SOME_WALL_MS, 10, "right")));
-    store.insert(rowsOf(recordsFrom(SOME_WALL_MS + 5 * DAY_MS, 10, "later")));
+    store.insert(batchOf(recordsFrom(SOME_WALL_MS + YEAR_MS, 10, "ahead")));
+    store.insert(batchOf(recordsFrom(SOME_WALL_MS, 10, "right")));
+    store.insert(batchOf(recordsFrom(SOME_WALL_MS + 5 * DAY_MS, 10, "later")));
     tidyAll(store, SOME_WALL_MS + 6 * DAY_MS);
     expect(allRecords(database)).toHaveLength(30);
     tidyAll(store, SOME_WALL_MS + 8 * DAY_MS);
@@ -117,20 +117,20 @@ describe("a clock that was a year ahead", () => {
 
   test("records of the wrong year stay when earlier records are dropped", () => {
     const { store, database } = openedStore();
-    store.insert(rowsOf(recordsFrom(SOME_WALL_MS, 10, "before")));
-    store.insert(rowsOf(recordsFrom(SOME_WALL_MS + 30 * DAY_MS, 10, "ahead")));
-    store.insert(rowsOf(recordsFrom(SOME_WALL_MS + 6 * DAY_MS, 10, "right")));
+    store.insert(batchOf(recordsFrom(SOME_WALL_MS, 10, "before")));
+    store.insert(batchOf(recordsFrom(SOME_WALL_MS + 30 * DAY_MS, 10, "ahead")));
+    store.insert(batchOf(recordsFrom(SOME_WALL_MS + 6 * DAY_MS, 10, "right")));
     tidyAll(store, SOME_WALL_MS + 8 * DAY_MS);
     expect(allRecords(database)).toHaveLength(20);
   });
 
   test("a clock that started in 1970 and was corrected costs no earlier record", () => {
     const { store, database } = openedStore();
-    store.insert(rowsOf(recordsFrom(SOME_WALL_MS, 10, "before")));
-    store.insert(rowsOf(recordsFrom(1000, 10, "lost")));
+    store.insert(batchOf(recordsFrom(SOME_WALL_MS, 10, "before")));
+    store.insert(batchOf(recordsFrom(1000, 10, "lost")));
     tidyAll(store, 2000);
     expect(allRecords(database)).toHaveLength(20);
-    store.insert(rowsOf(recordsFrom(SOME_WALL_MS + HOUR_MS, 10, "after")));
+    store.insert(batchOf(recordsFrom(SOME_WALL_MS + HOUR_MS, 10, "after")));
     tidyAll(store, SOME_WALL_MS + HOUR_MS);
     expect(allRecords(database)).toHaveLength(20);
   });
@@ -138,7 +138,7 @@ describe("a clock that was a year ahead", () => {
 
 test("lowered limits apply at the next maintenance, and the file shrinks", () => {
   const before = openedStore();
-  for (let day = 0; day < 6; day++) before.store.insert(rowsOf(recordsFrom(SOME_WALL_MS + day * DAY_MS, 5000, `day${day}-`)));
+  for (let day = 0; day < 6; day++) before.store.insert(batchOf(recordsFrom(SOME_WALL_MS + day * DAY_MS, 5000, `day${day}-`)));
   tidyAll(before.store, SOME_WALL_MS + 5 * DAY_MS);
   const { bytes } = before.store.state();
   const fewer = openedStore({ path: before.path, maxRows: 12_000 });

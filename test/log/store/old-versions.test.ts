@@ -10,7 +10,7 @@ import { fakeClock } from "../../support/fake-clock.ts";
 import { directory } from "../../support/files.ts";
 import { EVERYTHING } from "../opened.ts";
 import { record, SOME_WALL_MS } from "../records.ts";
-import { rowsOf } from "../rows.ts";
+import { batchOf } from "../rows.ts";
 import { allRecords, openedStore, recordsFrom, tidyAll } from "./opened-store.ts";
 
 const DAY_MS = 86_400_000;
@@ -120,7 +120,7 @@ describe.each([1, 2] as const)("a store of version %i", (version) => {
     tidyAll(store, SOME_WALL_MS);
     const old = oldRecords(version, 3);
     expect(allRecords(database)).toEqual(old);
-    store.insert(rowsOf(recordsFrom(SOME_WALL_MS + 1000, 3, "new")));
+    store.insert(batchOf(recordsFrom(SOME_WALL_MS + 1000, 3, "new")));
     expect(allRecords(database)).toEqual([...old, ...recordsFrom(SOME_WALL_MS + 1000, 3, "new")]);
     expect(database.prepare("PRAGMA user_version").get()).toEqual({ user_version: 3 });
   });
@@ -139,7 +139,7 @@ describe.each([1, 2] as const)("a store of version %i", (version) => {
         .map(({ id }) => id)
         .reverse(),
     );
-    first.store.insert(rowsOf(recordsFrom(SOME_WALL_MS + count, 3, "new")));
+    first.store.insert(batchOf(recordsFrom(SOME_WALL_MS + count, 3, "new")));
     const { store, database } = openedStore({ path: first.path });
     tidyAll(store, SOME_WALL_MS + count);
     expect(ids()).toEqual([...old, ...recordsFrom(SOME_WALL_MS + count, 3, "new")].map(({ id }) => id).reverse());

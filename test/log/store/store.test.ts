@@ -10,7 +10,7 @@ import type { QueryRecord } from "../../../src/log/record.ts";
 import { firstIdAt, minuteOf } from "../../../src/log/schema.ts";
 import { Store, type StoreOptions } from "../../../src/log/store.ts";
 import { anyRecord, record, SOME_WALL_MS } from "../records.ts";
-import { rowsOf } from "../rows.ts";
+import { batchOf } from "../rows.ts";
 import { allRecords } from "./opened-store.ts";
 
 const DAY_MS = 86_400_000;
@@ -64,8 +64,8 @@ describe("rows", () => {
         rmSync(folder, { recursive: true, force: true });
         mkdirSync(folder);
         const store = openStore({ keepMs: 3650 * DAY_MS });
-        store.insert(rowsOf(made.slice(0, 7)));
-        store.insert(rowsOf(made.slice(7)));
+        store.insert(batchOf(made.slice(0, 7)));
+        store.insert(batchOf(made.slice(7)));
         const database = openDatabase();
         expect(allRecords(database)).toEqual(made.toSorted((a, b) => a.id - b.id));
         expect(store.state().rows).toBe(made.length);
@@ -76,9 +76,9 @@ describe("rows", () => {
   });
 
   test("a store that is opened again continues, with the same texts under the same ids", () => {
-    openStore().insert(rowsOf(records(10)));
+    openStore().insert(batchOf(records(10)));
     for (const opened of open.splice(0)) opened.close();
-    openStore().insert(rowsOf(records(10, SOME_WALL_MS + 1000)));
+    openStore().insert(batchOf(records(10, SOME_WALL_MS + 1000)));
     const database = openDatabase();
     expect(allRecords(database)).toHaveLength(20);
     expect(database.prepare("SELECT count(*) AS texts FROM names_20261121").get()?.["texts"]).toBe(1);
@@ -86,8 +86,8 @@ describe("rows", () => {
 
   test("a batch that is sent twice changes nothing", () => {
     const store = openStore();
-    store.insert(rowsOf(records(10)));
-    store.insert(rowsOf(records(10).slice(3)));
+    store.insert(batchOf(records(10)));
+    store.insert(batchOf(records(10).slice(3)));
     expect(store.state().rows).toBe(10);
     const database = openDatabase();
     expect(allRecords(database)).toHaveLength(10);
@@ -98,8 +98,8 @@ describe("rows", () => {
     const [first, second] = [openStore(), openStore()];
     for (let round = 0; round < 5; round++) {
       const at = SOME_WALL_MS + round * 1000;
-      first.insert(rowsOf(records(5, at, (index) => ({ name: `a${round}-${index}.example` }))));
-      second.insert(rowsOf(records(5, at + 500, (index) => ({ name: `b${round}-${index}.example` }))));
+      first.insert(batchOf(records(5, at, (index) => ({ name: `a${round}-${index}.example` }))));
+      second.insert(batchOf(records(5, at + 500, (index) => ({ name: `b${round}-${index}.example` }))));
     }
     const database = openDatabase();
     expect(new Set(allRecords(database).map(({ name }) => name)).size).toBe(50);
@@ -109,7 +109,7 @@ describe("rows", () => {
   test("a real-shaped row takes few bytes", () => {
     const store = openStore();
     store.insert(
-      rowsOf(
+      batchOf(
         records(20_000, SOME_WALL_MS, (index) => ({ name: `www${index % 500}.taobao.com`, client: `10.0.0.${index % 40}` })),
       ),
     );
@@ -121,8 +121,8 @@ describe("rows", () => {
 describe("parts", () => {
   test("a partition holds at most one day and a 25th of all rows", () => {
     const store = openStore({ maxRows: 2500 });
-    store.insert(rowsOf(records(250)));
-    store.insert(rowsOf(records(10, SOME_WALL_MS + DAY_MS)));
+    store.insert(batchOf(records(250)));
+    store.insert(batchOf(records(10, SOME_WALL_MS + DAY_MS)));
     const parts = allParts(openDatabase());
     expect(parts.map(({ key, state, rows }) => [key, state, rows])).toEqual([
       ["20261122", "live", 10],
@@ -134,16 +134,16 @@ describe("parts", () => {
 
   test("with a short retention a partition holds a quarter of it", () => {
     const store = openStore({ keepMs: 3_600_000 });
-    store.insert(rowsOf(records(1)));
-    store.insert(rowsOf(records(1, SOME_WALL_MS + 899_999)));
-    store.insert(rowsOf(records(1, SOME_WALL_MS + 900_000)));
+    store.insert(batchOf(records(1)));
+    store.insert(batchOf(records(1, SOME_WALL_MS + 899_999)));
+    store.insert(batchOf(records(1, SOME_WALL_MS + 900_000)));
     expect(allParts(openDatabase()).map(({ rows }) => rows)).toEqual([1, 2]);
   });
 
   test("the oldest rows beyond the maximum are dropped", () => {
     const store = openStore({ maxRows: 1000 });
     for (let batch = 0; batch < 30; batch++) {
-      store.insert(rowsOf(records(50, SOME_WALL_MS + batch * 50)));
+      store.insert(batchOf(records(50, SOME_WALL_MS + batch * 50)));
       tidyAll(store, SOME_WALL_MS);
       expect(store.state().rows).toBeLessThanOrEqual(1000);
     }
@@ -155,7 +155,7 @@ describe("parts", () => {
 
   test("records that are too old are dropped with all they refer to, also if nothing new comes", () => {
     const store = openStore();
-    store.insert(rowsOf(records(10)));
+    store.insert(batchOf(records(10)));
     expect(tidyAll(store, SOME_WALL_MS + WEEK_MS - 1)).toBeGreaterThan(0);
     expect(store.state().rows).toBe(10);
     tidyAll(store, SOME_WALL_MS + WEEK_MS + 10);
@@ -166,12 +166,12 @@ describe("parts", () => {
 
   test("a mostly empty file shrinks", () => {
     const store = openStore();
-    store.insert(rowsOf(records(40_000, SOME_WALL_MS, (index) => ({ name: `${index}.example` }))));
+    store.insert(batchOf(records(40_000, SOME_WALL_MS, (index) => ({ name: `${index}.example` }))));
     const { bytes } = store.state();
     expect(bytes).toBeGreaterThan(1_000_000);
     tidyAll(store, SOME_WALL_MS + WEEK_MS + 50_000);
     expect(store.state().bytes).toBeLessThan(100_000);
-    store.insert(rowsOf(records(10, SOME_WALL_MS + WEEK_MS)));
+    store.insert(batchOf(records(10, SOME_WALL_MS + WEEK_MS)));
     expect(openDatabase().prepare("PRAGMA integrity_check").get()).toEqual({ integrity_check: "ok" });
   });
 
@@ -179,7 +179,7 @@ describe("parts", () => {
     const store = openStore({ maxRows: 2500 });
     const made = records(110);
     for (let from = 0; from < made.length; from += 10) {
-      store.insert(rowsOf(made.slice(from, from + 10)));
+      store.insert(batchOf(made.slice(from, from + 10)));
       // Another connection has written: the store begins a block of its own after that.
       const other = openStore({ maxRows: 2500 });
       other.mark({ wallMs: SOME_WALL_MS + from, isNew: false, lost: 0 });
@@ -199,9 +199,9 @@ describe("parts", () => {
 
   test("a clock set back by a day starts another partition, and nothing is lost", () => {
     const store = openStore();
-    store.insert(rowsOf(records(5, SOME_WALL_MS + DAY_MS)));
-    store.insert(rowsOf(records(5)));
-    store.insert(rowsOf(records(5, SOME_WALL_MS + DAY_MS + 10)));
+    store.insert(batchOf(records(5, SOME_WALL_MS + DAY_MS)));
+    store.insert(batchOf(records(5)));
+    store.insert(batchOf(records(5, SOME_WALL_MS + DAY_MS + 10)));
     const database = openDatabase();
     expect(allParts(database).map(({ key }) => key)).toEqual(["20261122_1", "20261122", "20261121"]);
     expect(allRecords(database)).toHaveLength(15);
@@ -211,7 +211,7 @@ describe("parts", () => {
     const midnight = (Math.floor(SOME_WALL_MS / DAY_MS) + 1) * DAY_MS;
     const mixed = records(100, midnight).flatMap((after, index) => [after, ...records(1, midnight - 1000 + index)]);
     const store = openStore();
-    store.insert(rowsOf(mixed));
+    store.insert(batchOf(mixed));
     const database = openDatabase();
     expect(allRecords(database)).toEqual(mixed.toSorted((a, b) => a.id - b.id));
     expect(allParts(database)).toHaveLength(2);
@@ -233,9 +233,9 @@ describe("roll-ups", () => {
       durationUs: 1000,
       ...(index % 2 === 0 ? { attempts: [] } : {}),
     })).map((made, index) => ({ ...made, id: made.id + index * firstIdAt(5000) }));
-    openStore().insert(rowsOf(made.slice(0, 15)));
+    openStore().insert(batchOf(made.slice(0, 15)));
     for (const opened of open.splice(0)) opened.close();
-    openStore().insert(rowsOf(made.slice(15)));
+    openStore().insert(batchOf(made.slice(15)));
     const database = openDatabase();
     const counted = (sql: string) =>
       Object.fromEntries(
@@ -268,7 +268,7 @@ describe("roll-ups", () => {
 
   test("clients beyond the room of a minute are counted together", () => {
     const store = openStore();
-    store.insert(rowsOf(records(3000, SOME_WALL_MS, (index) => ({ client: `10.0.${index >> 8}.${index & 255}` }))));
+    store.insert(batchOf(records(3000, SOME_WALL_MS, (index) => ({ client: `10.0.${index >> 8}.${index & 255}` }))));
     const counts = openDatabase()
       .prepare("SELECT client, sum(count) AS count FROM client_minutes_20261121 GROUP BY client ORDER BY client")
       .all();
@@ -278,7 +278,7 @@ describe("roll-ups", () => {
 });
 
 test("every file of the store is readable by its user alone", () => {
-  openStore().insert(rowsOf(records(10)));
+  openStore().insert(batchOf(records(10)));
   const modes = readdirSync(folder).map((name) => [name, statSync(join(folder, name)).mode & 0o777]);
   expect(Object.fromEntries(modes)).toEqual({ "queries.db": 0o600, "queries.db-wal": 0o600, "queries.db-shm": 0o600 });
 });
@@ -297,16 +297,16 @@ describe("files that are not ours", () => {
   });
 
   test("tables of another schema version are not written to", () => {
-    openStore().insert(rowsOf(records(1)));
+    openStore().insert(batchOf(records(1)));
     openDatabase().exec("PRAGMA user_version = 99");
     expect(() => openStore()).toThrow("another version (99");
   });
 
   test("a file that is replaced is noticed before anything is written", () => {
     const store = openStore();
-    store.insert(rowsOf(records(1)));
+    store.insert(batchOf(records(1)));
     rmSync(join(folder, "queries.db"));
-    expect(() => store.insert(rowsOf(records(1, SOME_WALL_MS + 1)))).toThrow("deleted or replaced");
+    expect(() => store.insert(batchOf(records(1, SOME_WALL_MS + 1)))).toThrow("deleted or replaced");
     appendFileSync(join(folder, "queries.db"), "");
     expect(() => store.tidy(SOME_WALL_MS)).toThrow("deleted or replaced");
   });
