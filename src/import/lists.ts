@@ -17,7 +17,7 @@ import { type Finding, type Findings, type ListFile, listKey, type Names, type N
 const MAX_LIST_BYTES = 256 * 1024 * 1024;
 
 /** Addresses of resolvers and sites in mainland China: an address list with most of them is the list of the country. */
-const AT_HOME = ["223.5.5.5", "119.29.29.29", "114.114.114.114", "180.76.76.76", "202.96.128.86", "61.135.169.121"];
+export const AT_HOME = ["223.5.5.5", "119.29.29.29", "114.114.114.114", "180.76.76.76", "202.96.128.86", "61.135.169.121"];
 
 /** Lines of one list that are told one by one for one reason. */
 const MAX_SHOWN_LINES = 5;

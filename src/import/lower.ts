@@ -1,5 +1,5 @@
 import { unreachable } from "../lib/unreachable.ts";
-import type { ImportLists } from "./lists.ts";
+import { AT_HOME, type ImportLists } from "./lists.ts";
 import {
   type Ask,
   type Findings,
@@ -59,7 +59,9 @@ type Answer = { readonly kind: "addresses"; readonly within: ReadonlySet<string>
 
 /** What becomes of each kind of answer. */
 interface Leaves {
-  /** Addresses of the country. */
+  /** The list that decides whether an answer is kept: that of the country, or another that alone keeps it. null = there is none. */
+  readonly own: Networks | null;
+  /** Addresses in that list. */
   readonly home: Outcome;
   /** Addresses in no list. */
   readonly foreign: Outcome;
@@ -204,7 +206,7 @@ export class Lowering {
     if (isSelf(home) && !isSelf(foreign)) {
       const far = this.#group(foreign);
       const kept = listed.filter(({ alone }) => isSelf(alone));
-      const keepNearIf = this.#homeOf(outcome, kept);
+      const keepNearIf = joinedOf(leaves.own, kept);
       if (far === null || keepNearIf === null) return this.#close(place, "answers are dropped, and nobody else is asked");
       const near = this.#dropping(
         of,
@@ -272,8 +274,8 @@ export class Lowering {
     if (isSelf(foreign)) {
       const near = this.#group(this.#keptNear(home, self) ?? home);
       const isNear = (leaf: Outcome) => askedKey(leaf) === askedKey(home);
-      const keepNearIf = this.#homeOf(
-        outcome,
+      const keepNearIf = joinedOf(
+        leaves.own,
         listed.filter(({ alone }) => isNear(alone)),
       );
       const dropped = listed.filter(({ alone }) => !isNear(alone) && !isSelf(alone));
@@ -317,7 +319,24 @@ export class Lowering {
       );
       return this.#action(foreign);
     }
-    return this.#close(place, "an answer is asked for and never used");
+    return this.#closeUnused(outcome, of);
+  }
+
+  /** What hangs on a list is followed for that of the country, and where the list alone keeps an answer. */
+  #closeUnused(outcome: Judge, { group }: AskedGroup): null {
+    const tests = testsOf(outcome);
+    const [networks] = tests;
+    if (networks === undefined || tests.some((each) => this.#lists.isHome(each)))
+      return this.#close(outcome.place, "an answer is asked for and never used");
+    const [list] = networks.lists;
+    const [shown, held] =
+      list === undefined
+        ? [networks.networks.join(" "), "they do not hold"]
+        : [`the list \`${list.tag}\``, `${list.path} is not called \`cn\` or \`china\`, and does not hold`];
+    return this.#close(
+      list?.place ?? outcome.place,
+      `who is asked after \`${group.name}\` hangs on whether the answer is in ${shown}: that is followed for the addresses of the home country alone, and they are not known as such: ${held} most of ${AT_HOME.join(", ")}`,
+    );
   }
 
   /** Whom `home` asks, where it believes addresses of the country alone and else goes back to the group that was asked first: so does `first: far`. */
@@ -329,14 +348,6 @@ export class Lowering {
     const isBack = (leaf: Outcome) => askedKey(leaf) === first;
     const others = [empty, failed, ...listed.flatMap(({ alone, atHome }) => [alone, atHome])];
     return isBack(foreign) && others.every((leaf) => isBack(leaf) || askedKey(leaf) === askedKey(home.of)) ? home.of : null;
-  }
-
-  /** The lists of the country that an answer is tested by, and others that mean the same; null = there is none of the country. */
-  #homeOf(outcome: Judge, same: Leaves["listed"]): Networks | null {
-    const own = testsOf(outcome).find((networks) => this.#lists.isHome(networks));
-    if (own === undefined) return null;
-    const all = [own, ...same.map(({ networks }) => networks)];
-    return { networks: [...new Set(all.flatMap(({ networks }) => networks))], lists: all.flatMap(({ lists }) => lists) };
   }
 
   /** Addresses that another group is asked about are taken out of the answers of this one; those that its list calls forged are void everywhere. */
@@ -371,8 +382,10 @@ export class Lowering {
     const within = (...all: readonly (Networks | undefined)[]) =>
       follow({ kind: "addresses", within: new Set(all.flatMap((each) => (each === undefined ? [] : [meaningKey(each)]))) });
     const tests = [...new Map(testsOf(outcome).map((networks) => [meaningKey(networks), networks])).values()];
-    const own = tests.find((networks) => this.#lists.isHome(networks));
+    const own =
+      tests.find((networks) => this.#lists.isHome(networks)) ?? tests.find((networks) => this.#keeps(outcome, within, networks));
     const found = {
+      own: own ?? null,
       home: within(own),
       foreign: within(),
       empty: follow({ kind: "empty" }),
@@ -381,8 +394,18 @@ export class Lowering {
     const listed = tests
       .filter((networks) => networks !== own)
       .map((networks) => ({ networks, alone: within(networks), atHome: within(networks, own) }));
-    const leaves = [...Object.values(found), ...listed.flatMap(({ alone, atHome }) => [alone, atHome])];
+    const { home, foreign, empty, failed } = found;
+    const leaves = [home, foreign, empty, failed, ...listed.flatMap(({ alone, atHome }) => [alone, atHome])];
     return leaves.find((leaf) => leaf.kind === "unknown") ?? { ...found, listed };
+  }
+
+  /** Whether the first answer is kept for addresses of this list and another group asked for others, to which no new side is shown more names. */
+  #keeps(outcome: Judge, leafOf: (...within: readonly Networks[]) => Outcome, networks: Networks): boolean {
+    const self = askedKey(outcome.of);
+    const foreign = leafOf();
+    if (askedKey(leafOf(networks)) !== self || askedKey(foreign) === self) return false;
+    const sides = [outcome.of, foreign].map((each) => sideOfAll(asksOf(each).flatMap(({ group }) => group.servers)));
+    return sides[0] !== "far" || sides[1] === "far";
   }
 
   /** Groups of the same side or fewer: what cannot be a group is left out, never put in. */
@@ -484,6 +507,13 @@ export class Lowering {
     this.#findings.add("blank", place, `${why}: its names are refused, so that they go nowhere else`);
     return null;
   }
+}
+
+/** The list with others that mean the same; null = there is no list. */
+function joinedOf(own: Networks | null, same: Leaves["listed"]): Networks | null {
+  if (own === null) return null;
+  const all = [own, ...same.map(({ networks }) => networks)];
+  return { networks: [...new Set(all.flatMap(({ networks }) => networks))], lists: all.flatMap(({ lists }) => lists) };
 }
 
 /** Equal for what asks the same groups: settings of the answer do not count. @param ignored further keys that do not. */

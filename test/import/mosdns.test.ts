@@ -530,6 +530,27 @@ describe("answers made here", () => {
     expect(outcome.told("risk", "leak")).not.toContain("`near` is asked");
   });
 
+  test("a list that alone keeps the near answer is compared by, whatever it is called; of another that is not known as the country's the refusal says so at its line", async () => {
+    const set = "  - { tag: local, type: ip_set, args: { files: [local.txt] } }\n";
+    const files = { "local.txt": "1.2.3.0/24\n" };
+    const kept = await five('exec: $near\n{ matches: "!resp_ip $local", exec: $far }', set, files);
+    expect(kept.text).toMatch(/compare: \{ near: near, far: far, keepNearIf: list:local \}/);
+    // Turned round, the near servers would be shown names that they did not see before.
+    for (const steps of [
+      'exec: $far\n{ matches: "!resp_ip $local", exec: $near }',
+      'exec: $far\n{ matches: resp_ip $local, exec: $near }\n{ matches: "!resp_ip $local", exec: forward 1.1.1.1 }',
+    ]) {
+      const { error, where } = await five(steps, set, files);
+      const lines = readFileSync(join(where, "config.yaml"), "utf8").split("\n");
+      expect(error?.message).toMatch(
+        /who is asked after `far` hangs on whether the answer is in the list `local`: .*local\.txt is not called `cn` or `china`, and does not hold most of 223\.5\.5\.5/,
+      );
+      expect(lines[(error?.line ?? 0) - 1]).toContain("tag: local");
+    }
+    const { error } = await five('exec: $far\n{ matches: "!resp_ip 1.2.3.4", exec: $near }');
+    expect(error?.message).toContain("is in 1.2.3.4: that is followed for the addresses of the home country alone");
+  });
+
   test("a server that is asked again when its answer was dropped is no comparison", async () => {
     const outcome = await five('exec: $far\n{ matches: resp_ip $home, exec: drop_resp }\n{ matches: "!has_resp", exec: $far }');
     await expectDecisions(outcome, { "unknown.example": "far" });
