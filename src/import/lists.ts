@@ -9,6 +9,7 @@ import { DomainSetBuilder } from "../lists/domain-set-builder.ts";
 import { parsePattern } from "../lists/patterns.ts";
 import { readAddresses, readDomains } from "../lists/readers.ts";
 import { eachLine, type Span, spanOf, spanText } from "../lists/span.ts";
+import { ABOUT_CONNECTIONS } from "../lists/text-formats.ts";
 import { type Warning, WarningLog } from "../lists/types.ts";
 import { type Finding, type Findings, type ListFile, listKey, type Names, type Networks } from "./model.ts";
 
@@ -85,7 +86,8 @@ export class ImportLists {
     const isNoName = ({ reason }: Warning) => reason.includes("domain name");
     const neverMatched = (each: Warning) => isNoName(each) && list.starsMatchNothing === true;
     // What is no name is asked by nobody, unless a star stands for one.
-    const isPassedOver = (each: Warning) => list.category === "adguard" && isPassedOverByAdguardHome(each, textOf(each));
+    const isPassedOver = (each: Warning) =>
+      list.category === "adguard" ? isPassedOverByAdguardHome(each, textOf(each)) : each.reason === ABOUT_CONNECTIONS;
     const passedOver = warnings.first.filter(isPassedOver);
     const [starred, lostLines] = [
       warnings.first.filter((each) => neverMatched(each) && textOf(each).includes("*")),
@@ -99,7 +101,11 @@ export class ImportLists {
       findings.add(
         "left",
         at(first.line),
-        `${passedOver.length === 1 ? "a line" : `from here on ${passedOver.length} lines`} of the list \`${list.tag}\` for browsers, such as this one: AdGuard Home passes over them too`,
+        `${passedOver.length === 1 ? "a line" : `from here on ${passedOver.length} lines`} of the list \`${list.tag}\` ${
+          list.category === "adguard"
+            ? "for browsers, such as this one: AdGuard Home passes over them too"
+            : "about addresses or connections, such as this one: who is asked for a name never hung on them"
+        }`,
       );
     tellLines(lostLines, list, findings, {
       kind: lines,

@@ -181,9 +181,13 @@ const readClashLine: DomainLineReader = (line, lineNumber, sink) => {
       // The expression may hold commas.
       return sink.text("regexp", text.slice(text.indexOf(",") + 1).trim(), lineNumber);
     default:
-      return "a rule that is about no name";
+      return CLASH_CONNECTION.test(type) ? ABOUT_CONNECTIONS : "a rule of a type that is not read here";
   }
 };
+
+/** Why a rule of Clash is not used that a name alone never matches. */
+export const ABOUT_CONNECTIONS = "a rule about addresses or connections, not names";
+const CLASH_CONNECTION = /^((SRC-|DST-)?(IP|GEOIP)\b.*|(SRC|DST|IN|PROCESS)-.*|UID|DSCP)$/i;
 
 /** The value of a line without YAML's dash, quotes and comment; null for a comment or the key. */
 function clashValue(line: Span): string | null {

@@ -1288,6 +1288,34 @@ describe("mihomo", () => {
     expect(told("leak")).toMatch(/^2: `\*\.b\.example` of the list `cn` is one label below the name there/m);
   });
 
+  test("rules of a set about addresses or connections never held for a name, which is said; others that are not read are leaks", async () => {
+    const rules = ["IP-CIDR,1.2.3.0/24,no-resolve", "PROCESS-NAME,foo", "DOMAIN-SUFFIX,a.example", "GEOIP,CN", "DST-PORT,53"];
+    const set = (lines: readonly string[]) =>
+      mihomo(
+        `${NAMESERVER}  nameserver-policy:\n    'rule-set:far': 8.8.8.8\n`,
+        "rule-providers:\n  far: { type: file, behavior: classical, format: text, path: far.txt }\n",
+        { "far.txt": `${lines.join("\n")}\n` },
+      );
+    const outcome = await set(rules);
+    expect(outcome.told("leak")).toBe("");
+    expect(outcome.told("left")).toMatch(
+      /^1: from here on 4 lines of the list `far` about addresses or connections, such as this one: who is asked for a name never hung/m,
+    );
+    const { told } = await set([...rules, "DOMAIN-WILDCARD,*.b.example", "GEOSITE,cn"]);
+    expect(told("leak")).toMatch(
+      /^6: a line of the list `far` that cannot be used: a rule of a type that is not read here\n7: a line of the list `far`/,
+    );
+  });
+
+  test("with `respect-rules` the servers for the names of the proxies are asked directly", async () => {
+    const outcome = await mihomo(
+      `${NAMESERVER}  respect-rules: true\n  proxy-server-nameserver: [https://1.1.1.1/dns-query]\n`,
+      "proxies: [{ name: n, type: ss, server: node.example, port: 1 }]\n",
+    );
+    expect(outcome.told("leak")).toBe("");
+    await expectDecisions(outcome, { "node.example": "proxy-server-nameserver" });
+  });
+
   test("keys of policies match a name, one label below, all below, or all below and the name", async () => {
     const outcome = await mihomo(
       `${NAMESERVER}  nameserver-policy:\n    'full.example': 8.8.8.8\n    '*.one.example': 8.8.4.4\n    '.below.example': 1.1.1.1\n    '+.all.example': 9.9.9.9\n    'www.all.example': 1.0.0.1\n`,

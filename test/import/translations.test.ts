@@ -270,6 +270,7 @@ const TRANSLATIONS: readonly Translation[] = [
     what: "the servers for the names of the proxies",
     ...mihomo("  proxy-server-nameserver: [119.29.29.29]\n", "proxies: [{ name: n, type: ss, server: node.example, port: 1 }]\n"),
     decisions: { "node.example": "proxy-server-nameserver", "x.example": "nameserver" },
+    told: ["changed", "mihomo asked these servers for its own connections alone"],
   },
   {
     number: 29,

@@ -101,7 +101,8 @@ class Reader {
     return isOnHere && textAt(this.#tree, "ipv6") !== "false";
   }
 
-  #outcome(tree: Tree | null, name: string): Outcome {
+  /** @param obeysRules whether `respect-rules` holds for these servers. */
+  #outcome(tree: Tree | null, name: string, obeysRules = true): Outcome {
     const items = itemsOf(tree);
     const place = tree?.place ?? this.#place;
     const servers = new Map<string, SourceServer>();
@@ -133,7 +134,7 @@ class Reader {
           item.place,
           "`ecs` never worked for a server that is not asked by https: mihomo took it for a proxy's name",
         );
-      const byRules = isOn(this.#dns, "respect-rules") && sideOf(read.server) !== "near";
+      const byRules = obeysRules && isOn(this.#dns, "respect-rules") && sideOf(read.server) !== "near";
       const isProxied = via === undefined || via === "" ? byRules : !this.#isDirect(via) && subnet === undefined;
       proxied.set(isProxied, [...(proxied.get(isProxied) ?? []), `\`${shownServer(written)}\``]);
       if (isProxied && this.#proxy === null)
@@ -161,15 +162,21 @@ class Reader {
     return name.toUpperCase() === "DIRECT" || textAt(proxy ?? null, "type") === "direct";
   }
 
-  /** Names of the proxies themselves are looked up before there is a proxy. */
+  /** Names of the proxies themselves are looked up before there is a proxy, whoever asks for them: mihomo may find them by Fenliu. */
   #proxyServers(): readonly ModelRule[] {
     const tree = childOf(this.#dns, "proxy-server-nameserver");
     const names = itemsOf(childOf(this.#tree, "proxies"))
       .flatMap((item) => hostName(textAt(item, "server")) ?? [])
       .filter((name) => !isNetwork(name));
-    if (tree === null || names.length === 0) return [];
+    const [example] = names;
+    if (tree === null || example === undefined) return [];
+    this.#findings.add(
+      "changed",
+      tree.place,
+      `mihomo asked these servers for its own connections alone, and answered clients for the name of a proxy, such as \`${example}\`, as for any other: here such names are asked of these servers for everyone, so that no proxy is needed to find a proxy`,
+    );
     const condition = forNames(namesOf([...new Set(names)].map((name) => `full:${name}`)));
-    return [decide(condition, this.#outcome(tree, "proxy-server-nameserver"), tree.place, "proxy-servers")];
+    return [decide(condition, this.#outcome(tree, "proxy-server-nameserver", false), tree.place, "proxy-servers")];
   }
 
   /** Names that get a fake address. */
