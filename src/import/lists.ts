@@ -87,7 +87,11 @@ export class ImportLists {
     const neverMatched = (each: Warning) => isNoName(each) && list.starsMatchNothing === true;
     // What is no name is asked by nobody, unless a star stands for one.
     const isPassedOver = (each: Warning) =>
-      list.category === "adguard" ? isPassedOverByAdguardHome(each, textOf(each)) : each.reason === ABOUT_CONNECTIONS;
+      list.asked !== undefined
+        ? false
+        : list.category === "adguard"
+          ? isPassedOverByAdguardHome(each, textOf(each))
+          : each.reason === ABOUT_CONNECTIONS;
     const passedOver = warnings.first.filter(isPassedOver);
     const [starred, lostLines] = [
       warnings.first.filter((each) => neverMatched(each) && textOf(each).includes("*")),
@@ -122,8 +126,11 @@ export class ImportLists {
     if (list.category === "plain") reportWildcards(bytes, list, findings);
     if (list.category === "clash") reportStars(bytes, list, findings);
     if (list.bareNames === true) reportDressedNames(bytes, list, findings);
-    if (list.category === "adguard") reportModifierAll(bytes, list, use, findings);
-    if (list.category === "adguard" && use === "allows") reportExceptions(bytes, list, findings);
+    if (list.asked !== undefined) reportOxidnsRules(bytes, list, use, findings);
+    else if (list.category === "adguard") {
+      reportModifierAll(bytes, list, use, findings);
+      if (use === "allows") reportExceptions(bytes, list, findings);
+    }
     return true;
   }
 
@@ -373,6 +380,27 @@ function reportExceptions(bytes: Buffer, list: ListFile, findings: Findings): vo
     one: ({ text }) =>
       `\`${text}\` of the list \`${list.tag}\`: AdGuard Home allows the name; here \`@@\` takes it out of the list that allows, and another list may block it. Write the line without \`@@\``,
     further: "with `@@`: here nothing is allowed by them",
+  });
+}
+
+/** OxiDNS passes over lines of hosts files and rules with modifiers that it does not know; of names alone it asks no rule for some types. */
+function reportOxidnsRules(bytes: Buffer, list: ListFile, use: ListUse, findings: Findings): void {
+  const known = ["important", "badfilter", "denyallow", ...(list.asked === "question" ? ["dnstype"] : [])];
+  const isUnknown = (text: string) => modifiersOf(text).some((modifier) => !known.includes(modifier.replace(/=.*$/s, "")));
+  const isHostsLine = (text: string) => rangeFromText(text.replace(/\s.*$/s, "")) !== null;
+  const lines = [...linesWhere(bytes, isHostsLine), ...rulesWhere(bytes, isUnknown)].sort((a, b) => a.line - b.line);
+  tellLines(lines, list, findings, {
+    kind: use === "blocks" ? "blank" : "leak",
+    one: ({ text }) =>
+      `\`${text}\` of the list \`${list.tag}\`: OxiDNS passes over it there, and here it is a rule: remove the line`,
+    further: "that OxiDNS passes over, and that are rules here",
+  });
+  const open = rulesWhere(bytes, (text) => /^(@@)?\|{1,2}[^/^|$]+(\$|$)/.test(text) && !isUnknown(text));
+  tellLines(open, list, findings, {
+    kind: use === "blocks" ? "changed" : "leak",
+    one: ({ text }) =>
+      `\`${text}\` of the list \`${list.tag}\` has no \`^\` at its end: in OxiDNS it holds longer names that only begin so too, and not here`,
+    further: "without `^` at its end",
   });
 }
 

@@ -29,6 +29,8 @@ export interface ListFile {
   readonly joint?: string;
   /** Whether a star in a name is no wildcard for the source: nobody asks for such a name. */
   readonly starsMatchNothing?: boolean;
+  /** Of rules as AdGuard Home writes them that OxiDNS reads: what they are asked for, the name or the question. */
+  readonly asked?: "name" | "question";
   /** Whether the source knows bare names alone: with a dot at its end or a prefix such as `full:` a line matches nothing there. */
   readonly bareNames?: boolean;
 }

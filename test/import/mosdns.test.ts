@@ -32,6 +32,11 @@ function five(
   return runImport("config.yaml", { ...LISTS, "config.yaml": text, ...files }, ...options);
 }
 
+/** A field of a .dat file that holds a text. */
+function field(number: number, text: string): string {
+  return `${String.fromCharCode(number * 8 + 2, text.length)}${text}`;
+}
+
 describe("the control flow of mosdns 5", () => {
   test("a return under a condition holds for the rest of its sequence (wrong translation 1)", async () => {
     const outcome = await five(
@@ -497,11 +502,65 @@ describe("answers made here", () => {
       "{ matches: qname $gfw, exec: reject NXDOMAIN }\nexec: $far\n{ matches: rcode SERVFAIL, exec: $near }",
     );
     await expectDecisions(outcome, { "x.search.example": "nxdomain", "x.example": "far-then-near" });
-    const sites = "  - { tag: sites, type: geosite, args: { file: geosite.dat, selectors: [cn] } }\n";
+    const sites = "  - { tag: sites, type: geosets, args: { file: geosite.dat } }\n";
     const { error } = await five("{ matches: qname $sites, exec: $near }\nexec: $far", sites);
     expect(error?.message).toContain(
-      "the condition `qname $sites`, where `sites` is of the type `geosite`. It stands for every name",
+      "the condition `qname $sites`: `$sites`: nothing is read from a plugin of the type `geosets`. It stands for every name",
     );
+  });
+
+  test("OxiDNS: categories of .dat files are lists, and without categories the refusal says what to do", async () => {
+    const sets = (selectors: string) =>
+      `  - { tag: sites, type: geosite, args: { file: geosite.dat${selectors} } }\n  - { tag: places, type: geoip, args: { file: geoip.dat${selectors} } }\n  - { tag: all, type: domain_set, args: { exps: [x.example], sets: [sites] } }\n`;
+    const files = {
+      "geosite.dat": field(1, field(1, "CN") + field(2, `\x08\x02${field(2, "store.example")}`)),
+      "geoip.dat": field(1, field(1, "CN") + field(2, `${field(1, "{{{\0")}\x10\x18`)),
+    };
+    const steps =
+      '{ matches: qname $all, exec: $near }\n{ matches: has_resp, exec: accept }\nexec: $near\n{ matches: "!resp_ip $places", exec: $far }';
+    const outcome = await five(steps, sets(", selectors: [cn]"), files);
+    expect(outcome.told("leak", "blank")).toBe("");
+    await expectDecisions(outcome, { "a.store.example": "near", "x.example": "near", "other.example": "near|far" });
+    const { error, where } = await five(steps, sets(""), files);
+    expect(error?.message).toContain("`sites` has no `selectors`, and is every category of its file together: name those");
+    expect(readFileSync(join(where, "config.yaml"), "utf8").split("\n")[(error?.line ?? 0) - 1]).toContain("qname $all");
+  });
+
+  test("OxiDNS: rules of AdGuard Home are lists; lines that it reads otherwise are told at their lines", async () => {
+    const set = (more: string) =>
+      `  - { tag: blocked, type: adguard_rule, args: { files: [blocked.txt]${more} } }\n  - { tag: both, type: any_match, args: ["qname $gfw", "$asked"] }\n  - { tag: asked, type: question, args: [$blocked] }\n`;
+    const files = {
+      "blocked.txt":
+        "! title\n||b.example^\n@@||ok.b.example^\nexact.example\n||typed.example^$dnstype=AAAA\n0.0.0.0 hosts.example\n||new.example^$dnsrewrite=NXDOMAIN\n||open.example\n",
+    };
+    const outcome = await five(
+      "{ matches: qname $blocked, exec: reject }\nexec: $far",
+      set(', rules: ["||own.example^"]'),
+      files,
+    );
+    await expectDecisions(outcome, {
+      "a.b.example": "refused",
+      "a.ok.b.example": "far",
+      "exact.example": "refused",
+      "a.exact.example": "far",
+      "own.example": "refused",
+    });
+    expect(outcome.told("blank")).toMatch(/^5: `.*dnstype=AAAA`.* passes over it.*\n6: `0\.0\.0\.0 hosts.*\n7: `.*dnsrewrite/);
+    expect(outcome.told("changed")).toMatch(/^8: `\|\|open\.example` of the list `blocked` has no `\^` at its end/m);
+    const asked = await five("{ matches: $both, exec: reject }\nexec: $far", set(""), files);
+    await expectDecisions(asked, {
+      "a.b.example": "refused",
+      "search.example": "refused",
+      "typed.example": "far",
+      "typed.example AAAA": "refused",
+    });
+    expect(asked.told("blank")).not.toContain("dnstype");
+    const { error } = await five(
+      "{ matches: qname $blocked, exec: reject }\nexec: $far",
+      set(', rules: ["@@||own.example^"]'),
+      files,
+    );
+    expect(error?.message).toMatch(/`@@\|\|own\.example\^` in line \d+: of the rules of `blocked` .* put the others into a file/);
   });
 
   test("where every rule is closed, the refusal names the first cause and its line", async () => {

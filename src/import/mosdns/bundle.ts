@@ -38,6 +38,8 @@ import {
   textOf,
 } from "../source.ts";
 
+import { type Asked, providedNames, providedNetworks, type Unread } from "./providers.ts";
+
 /** The configuration of mosdns as its files have it, and what all versions say alike: plugins, sets of names and addresses, servers, hosts. */
 
 export interface Plugin {
@@ -143,17 +145,17 @@ export class MosdnsSets {
     this.#findings = findings;
   }
 
-  /** The names that `items` stand for: `provider:TAG[:codes]`, `ext:FILE[:codes]`, `$set`, a path after `&`, `geosite:code`, or a pattern. null = an item cannot be read. */
-  names(items: readonly Tree[]): Names | null {
-    return this.#union(items, 0);
+  /** The names that `items` stand for: `provider:TAG[:codes]`, `ext:FILE[:codes]`, `$set`, a path after `&`, `geosite:code`, or a pattern. */
+  names(items: readonly Tree[], asked: Asked = "name"): Names | Unread {
+    return this.#union(items, asked, 0);
   }
 
-  networks(items: readonly Tree[]): Networks | null {
+  networks(items: readonly Tree[]): Networks | Unread {
     const lists: ListFile[] = [];
     const networks: string[] = [];
     for (const item of items) {
       const read = this.#networksOf(item, 0);
-      if (read === null) return null;
+      if ("why" in read) return read;
       lists.push(...read.lists);
       networks.push(...read.networks);
     }
@@ -161,36 +163,59 @@ export class MosdnsSets {
   }
 
   /** The names of the addresses in these networks, backwards. */
-  reverseNames(items: readonly Tree[]): Names | null {
+  reverseNames(items: readonly Tree[]): Names | Unread {
     const networks = this.networks(items);
-    if (networks === null || networks.lists.some(({ category }) => category !== null)) return null;
+    if ("why" in networks) return networks;
+    const strange = networks.lists.find(({ category }) => category !== null);
+    if (strange !== undefined) return { why: `the names of addresses are made of a text, and \`${strange.tag}\` is none` };
     const listed = networks.lists.flatMap(({ path, place }) => readLines(path, place).map(({ text }) => text));
     const zones = [...networks.networks, ...listed].map(reverseZones);
-    return zones.includes(null) ? null : namesOf(zones.flatMap((zone) => zone ?? []));
+    if (zones.includes(null)) return { why: "one of the networks is none" };
+    return namesOf(zones.flatMap((zone) => zone ?? []));
   }
 
-  #union(items: readonly Tree[], depth: number): Names | null {
-    let names = NO_NAMES;
+  #union(items: readonly Tree[], asked: Asked, depth: number): Names | Unread {
+    const all: Names[] = [];
     for (const item of items) {
-      const read = this.#namesOf(item, depth);
-      if (read === null) return null;
-      names = joinNames([names, read]);
+      const read = this.#namesOf(item, asked, depth);
+      if ("why" in read) return read;
+      all.push(read);
     }
-    return names;
+    return this.#joined(all, items[0]);
   }
 
-  #namesOf(item: Tree, depth: number): Names | null {
+  #joined(all: readonly Names[], item: Tree | undefined): Names {
+    const list = all.flatMap(({ lists }) => lists).find(({ joint }) => joint !== undefined);
+    if (
+      list !== undefined &&
+      item !== undefined &&
+      all.some(({ patterns, lists }) => patterns.length > 0 && !lists.includes(list))
+    )
+      this.#findings.add(
+        "changed",
+        item.place,
+        `exceptions in the rules of \`${list.tag}\` hold here for the names beside them too`,
+      );
+    return joinNames(all);
+  }
+
+  #namesOf(item: Tree, asked: Asked, depth: number): Names | Unread {
     const written = textOf(item);
     const set = this.#setOf(written, "domain_set", depth);
     if (set !== null) {
-      const inline = this.#union([...itemsOf(childOf(set.args, "exps"))], depth + 1);
+      const inline = this.#union([...itemsOf(childOf(set.args, "exps"))], asked, depth + 1);
       const nested = this.#union(
         itemsOf(childOf(set.args, "sets")).map((tree) => prefixed("$", tree)),
+        asked,
         depth + 1,
       );
-      if (inline === null || nested === null) return null;
-      return joinNames([namesIn(this.#filesOf(set, "domains")), inline, nested]);
+      if ("why" in inline) return inline;
+      if ("why" in nested) return nested;
+      return this.#joined([namesIn(this.#filesOf(set, "domains")), inline, nested], item);
     }
+    const plugin = this.#plugin(written);
+    const provided = plugin === null ? null : providedNames(plugin, this.#bundle.file, asked);
+    if (provided !== null) return "why" in provided ? this.#unread(item, provided.why) : provided;
     const file = this.#fileOf(item);
     if (file !== null) return namesIn(listsOf(file, "domains"));
     if (/^(\$|geosite:|provider:)/.test(written)) return this.#missing(item);
@@ -202,10 +227,10 @@ export class MosdnsSets {
       return NO_NAMES;
     }
     this.#findings.add("blank", item.place, `the pattern \`${written}\`: ${read.why}`);
-    return null;
+    return { why: `the pattern \`${written}\`: ${read.why}` };
   }
 
-  #networksOf(item: Tree, depth: number): Networks | null {
+  #networksOf(item: Tree, depth: number): Networks | Unread {
     const written = textOf(item);
     const set = this.#setOf(written, "ip_set", depth);
     if (set !== null) {
@@ -214,29 +239,42 @@ export class MosdnsSets {
       const nested = itemsOf(childOf(set.args, "sets")).map((tree) => prefixed("$", tree));
       for (const each of [...itemsOf(childOf(set.args, "ips")), ...nested]) {
         const read = this.#networksOf(each, depth + 1);
-        if (read === null) return null;
+        if ("why" in read) return read;
         lists = [...lists, ...read.lists];
         networks = [...networks, ...read.networks];
       }
       return { lists, networks };
     }
+    const plugin = this.#plugin(written);
+    const provided = plugin === null ? null : providedNetworks(plugin, this.#bundle.file);
+    if (provided !== null) return "why" in provided ? this.#unread(item, provided.why) : provided;
     const file = this.#fileOf(item);
     if (file !== null) return { ...NO_NETWORKS, lists: listsOf(file, "addresses") };
     if (isNetwork(written)) return { ...NO_NETWORKS, networks: [written] };
-    this.#missing(item);
-    return null;
+    return this.#missing(item);
   }
 
-  #missing(item: Tree): null {
-    const plugin = this.#bundle.plugins.get(textOf(item).replace(/^\$/, ""));
-    const why = plugin === undefined ? "there is no such set" : `nothing is read from a plugin of the type \`${plugin.type}\``;
-    this.#findings.add("blank", item.place, `\`${textOf(item)}\`: ${why}`);
-    return null;
+  #missing(item: Tree): Unread {
+    const plugin = this.#plugin(textOf(item));
+    return this.#unread(
+      item,
+      plugin === null ? "there is no such set" : `nothing is read from a plugin of the type \`${plugin.type}\``,
+    );
+  }
+
+  #unread(item: Tree, reason: string): Unread {
+    const why = `\`${textOf(item)}\`: ${reason}`;
+    this.#findings.add("blank", item.place, why);
+    return { why };
   }
 
   #setOf(written: string, type: string, depth: number): Plugin | null {
-    const plugin = written.startsWith("$") ? this.#bundle.plugins.get(written.slice(1)) : undefined;
+    const plugin = this.#plugin(written);
     return plugin?.type === type && depth < 16 ? plugin : null;
+  }
+
+  #plugin(written: string): Plugin | null {
+    return (written.startsWith("$") ? this.#bundle.plugins.get(written.slice(1)) : undefined) ?? null;
   }
 
   #filesOf({ args, tag, place }: Plugin, kind: ListFile["kind"]): readonly ListFile[] {

@@ -1,8 +1,9 @@
-import { RCODE, typeNumber } from "../../dns/types.ts";
+import { RCODE, TYPE, typeNumber } from "../../dns/types.ts";
 import { isNetwork } from "../lists.ts";
 import type { Findings, Host, Place, ResponseTest } from "../model.ts";
 import { numberAt, type Tree } from "../source.ts";
 import { type Bundle, FORWARD_TYPES, MosdnsGroups, MosdnsSets, type Plugin } from "./bundle.ts";
+import type { Asked, Unread } from "./providers.ts";
 import type { Steps, Test } from "./steps.ts";
 
 /** What all versions read alike: the steps of a plugin, and conditions. Collects the caches and aliases that the steps name. */
@@ -42,21 +43,38 @@ export class MosdnsPlugins {
     return first === undefined ? [] : [{ kind: "redirect", name: first.name, place }];
   }
 
-  namesTest(items: readonly Tree[]): Test | null {
-    const names = this.sets.names(items);
-    return names === null ? null : { kind: "names", names };
+  /** @param shown the condition as a refusal names it. */
+  namesTest(items: readonly Tree[], shown: string, asked?: Asked): Test {
+    const names = this.sets.names(items, asked);
+    return "why" in names ? unknownTest(shown, names) : { kind: "names", names };
   }
 
-  addressesTest(items: readonly Tree[]): Test | null {
+  /** The names of the addresses in these networks, as PTR asks for them. */
+  pointersTest(items: readonly Tree[], shown: string): Test {
+    const names = this.sets.reverseNames(items);
+    if ("why" in names) return unknownTest(shown, names);
+    const pointers: Test = { kind: "types", types: [TYPE.PTR] };
+    return { kind: "all", of: [pointers, { kind: "names", names }] };
+  }
+
+  addressesTest(items: readonly Tree[], shown: string): Test {
     const networks = this.sets.networks(items);
-    return networks === null ? null : responseTest({ kind: "addresses", networks });
+    return "why" in networks ? unknownTest(shown, networks) : responseTest({ kind: "addresses", networks });
   }
 
-  /** Networks that stand in the configuration itself; null where a file holds some, or one cannot be read. */
-  inlineNetworks(items: readonly Tree[]): readonly string[] | null {
+  /** Networks that stand in the configuration itself. */
+  inlineNetworks(items: readonly Tree[]): readonly string[] | Unread {
     const read = this.sets.networks(items);
-    return read === null || read.lists.length > 0 ? null : read.networks;
+    if ("why" in read) return read;
+    const [list] = read.lists;
+    if (list !== undefined) return { why: `the networks of \`${list.tag}\` stand in a file: write them into the configuration` };
+    return read.networks.length === 0 ? { why: "it names no network" } : read.networks;
   }
+}
+
+/** @param shown the condition. */
+export function unknownTest(shown: string, { why }: Unread): Test {
+  return { kind: "unknown", why: `${shown}: ${why}` };
 }
 
 /** null = one of the words is no type. */

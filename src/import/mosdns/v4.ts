@@ -3,7 +3,16 @@ import type { Place } from "../model.ts";
 import { childOf, isOn, itemsOf, numberAt, othersThan, pathBeside, type Tree, textAt, textOf } from "../source.ts";
 import { type NamedFile, type Plugin, readHosts, readRedirects, ttlOf } from "./bundle.ts";
 import { parseExpression } from "./expression.ts";
-import { ecsSteps, type MosdnsPlugins, preferSteps, rcodeAnswer, responseTest, typesTest, unknownType } from "./plugins.ts";
+import {
+  ecsSteps,
+  type MosdnsPlugins,
+  preferSteps,
+  rcodeAnswer,
+  responseTest,
+  typesTest,
+  unknownTest,
+  unknownType,
+} from "./plugins.ts";
 import type { Step, Steps, Test } from "./steps.ts";
 
 /** Plugins that change neither where a question goes nor what is answered. */
@@ -85,22 +94,23 @@ export class StepReader4 {
   /** All keys must hold. */
   #queryMatcher({ args, tag }: Plugin): Test {
     const of = othersThan(args, []).map(
-      ({ key, value }): Test => this.#queryTest(key, itemsOf(value)) ?? { kind: "unknown", why: `\`${key}\` of \`${tag}\`` },
+      ({ key, value }): Test =>
+        this.#queryTest(key, itemsOf(value), `\`${key}\` of \`${tag}\``) ?? { kind: "unknown", why: `\`${key}\` of \`${tag}\`` },
     );
     return of.length === 0 ? { kind: "constant", value: false } : { kind: "all", of };
   }
 
-  #queryTest(key: string, items: readonly Tree[]): Test | null {
+  #queryTest(key: string, items: readonly Tree[], shown: string): Test | null {
     switch (key) {
       case "domain":
       case "qname":
-        return this.#plugins.namesTest(items);
+        return this.#plugins.namesTest(items, shown);
       case "qtype":
         return typesTest(items.map(textOf));
       case "client_ip":
       case "ecs": {
         const networks = this.#plugins.inlineNetworks(items);
-        if (networks === null) return null;
+        if ("why" in networks) return unknownTest(shown, networks);
         return key === "ecs" ? { kind: "ecs", networks } : { kind: "clients", clients: networks };
       }
       case "qclass":
@@ -113,8 +123,7 @@ export class StepReader4 {
   #responseMatcher({ args, tag }: Plugin): Test {
     const of = othersThan(args, []).map(({ key, value }): Test => {
       const items = itemsOf(value);
-      const addresses = key === "ip" ? this.#plugins.addressesTest(items) : null;
-      if (addresses !== null) return addresses;
+      if (key === "ip") return this.#plugins.addressesTest(items, `\`ip\` of \`${tag}\``);
       const codes = items.map((item) => Number(textOf(item)));
       if (key === "rcode" && codes.every(Number.isInteger)) return responseTest({ kind: "rcode", codes });
       return responseTest({ kind: "unknown", why: `\`${key}\` of \`${tag}\`` });

@@ -1,4 +1,3 @@
-import { TYPE } from "../../dns/types.ts";
 import { type Findings, ImportError, type Place } from "../model.ts";
 import { shownServer } from "../servers.ts";
 import { childOf, isOn, itemsOf, numberAt, othersThan, pathBeside, type Tree, textAt, textOf } from "../source.ts";
@@ -11,6 +10,7 @@ import {
   rcodeNumber,
   responseTest,
   typesTest,
+  unknownTest,
   unknownType,
 } from "./plugins.ts";
 import type { Step, Steps, Test } from "./steps.ts";
@@ -26,6 +26,8 @@ const SIDE_EFFECTS = new Set(
 export class StepReader5 {
   readonly #plugins: MosdnsPlugins;
   readonly #read = new Map<string, Steps>();
+  /** Conditions of several that are being read. */
+  readonly #inside = new Set<string>();
 
   constructor(plugins: MosdnsPlugins) {
     this.#plugins = plugins;
@@ -57,27 +59,27 @@ export class StepReader5 {
     if (written.startsWith("!")) return { kind: "not", of: this.#test(written.slice(1).trim(), item) };
     const [word = "", ...args] = written.split(/\s+/);
     const words = args.map((text): Tree => ({ kind: "scalar", text, place: item.place }));
-    const unknown: Test = { kind: "unknown", why: `the condition \`${written}\`${this.#typeOfUnknown([word, ...args])}` };
+    const shown = `the condition \`${written}\``;
+    const unknown: Test = { kind: "unknown", why: shown };
     switch (word) {
       case "_true":
       case "_false":
         return { kind: "constant", value: word === "_true" };
       case "qname":
-        return this.#plugins.namesTest(words) ?? unknown;
+        return this.#plugins.namesTest(words, shown);
+      case "question":
+        return this.#plugins.namesTest(words, shown, "question");
       case "qtype":
-        return typesTest(args) ?? unknown;
+        // OxiDNS has commas too.
+        return typesTest(args.flatMap((each) => each.split(","))) ?? unknown;
       case "client_ip": {
-        const clients = this.#plugins.inlineNetworks(words) ?? [];
-        return clients.length === 0 ? unknown : { kind: "clients", clients };
+        const clients = this.#plugins.inlineNetworks(words);
+        return "why" in clients ? unknownTest(shown, clients) : { kind: "clients", clients };
       }
-      case "ptr_ip": {
-        const names = this.#plugins.sets.reverseNames(words);
-        if (names === null) return unknown;
-        const pointers: Test = { kind: "types", types: [TYPE.PTR] };
-        return { kind: "all", of: [pointers, { kind: "names", names }] };
-      }
+      case "ptr_ip":
+        return this.#plugins.pointersTest(words, shown);
       case "resp_ip":
-        return this.#plugins.addressesTest(words) ?? unknown;
+        return this.#plugins.addressesTest(words, shown);
       case "rcode": {
         const codes = args.map(rcodeNumber);
         return responseTest(codes.every(Number.isInteger) ? { kind: "rcode", codes } : { kind: "unknown", why: written });
@@ -93,24 +95,28 @@ export class StepReader5 {
       case "qclass":
         return { kind: "constant", value: args.includes("1") };
       default:
-        if (word.startsWith("$")) return this.#matcherPlugin(word.slice(1)) ?? unknown;
-        return unknown;
+        return word.startsWith("$") ? this.#matcherPlugin(word.slice(1), shown) : unknown;
     }
   }
 
-  /** OxiDNS has conditions and sets of types of its own, such as `geosite`. */
-  #typeOfUnknown(words: readonly string[]): string {
-    const plugins = words.flatMap((each) => this.#plugins.bundle.plugins.get(each.replace(/^\$/, "")) ?? []);
-    const strange = plugins.find(({ type }) => type !== "domain_set" && type !== "ip_set");
-    return strange === undefined ? "" : `, where \`${strange.tag}\` is of the type \`${strange.type}\``;
+  /** A plugin that is a condition, by its tag. */
+  #matcherPlugin(tag: string, shown: string): Test {
+    const plugin = this.#plugins.bundle.plugins.get(tag);
+    if (plugin === undefined) return unknownTest(shown, { why: `there is no plugin \`${tag}\`` });
+    const items = itemsOf(plugin.args);
+    if (plugin.type === "any_match") return this.#anyOf(plugin, items, shown);
+    if (!["qname", "question", "qtype", "client_ip", "resp_ip", "cname", "ptr_ip"].includes(plugin.type))
+      return unknownTest(shown, { why: `\`${tag}\` is of the type \`${plugin.type}\`` });
+    return this.#test(`${plugin.type} ${items.map(textOf).join(" ")}`, { kind: "scalar", text: "", place: plugin.place });
   }
 
-  /** A set by its tag alone is a condition on names or answers in some files. */
-  #matcherPlugin(tag: string): Test | null {
-    const plugin = this.#plugins.bundle.plugins.get(tag);
-    if (plugin === undefined || !["qname", "qtype", "client_ip", "resp_ip", "cname", "ptr_ip"].includes(plugin.type)) return null;
-    const args = itemsOf(plugin.args).map(textOf).join(" ");
-    return this.#test(`${plugin.type} ${args}`, { kind: "scalar", text: "", place: plugin.place });
+  /** OxiDNS: one of several conditions. */
+  #anyOf({ tag }: Plugin, items: readonly Tree[], shown: string): Test {
+    if (this.#inside.has(tag)) return unknownTest(shown, { why: `\`${tag}\` is a part of itself` });
+    this.#inside.add(tag);
+    const of = items.map((item) => this.#test(textOf(item), item));
+    this.#inside.delete(tag);
+    return { kind: "any", of };
   }
 
   #exec(written: string, place: Place): Steps {
