@@ -279,7 +279,7 @@ describe("unknown parts of a configuration", () => {
   test("what a redirect after other steps, and a comparison, do otherwise is told", async () => {
     const redirect = "  - { tag: other, type: redirect, args: { rules: [a.example b.example] } }\n";
     const later = await five("{ matches: qname $china, exec: reject 3 }\nexec: $other\nexec: $near", redirect);
-    expect(later.told("changed")).toContain("its aliases come before all rules, also before those that stood above them");
+    expect(later.told("changed")).toContain("the aliases come before all rules, also before those that stood above them");
     expect(later.told("changed")).toContain("what its aliases point to goes through all hosts, aliases and rules here");
     const first = await five("exec: $other\nexec: $near", redirect);
     expect(first.told("changed")).not.toContain("come before all rules");
@@ -452,6 +452,26 @@ describe("answers made here", () => {
       ended,
     );
     expect(await told("exec: $to\nexec: $inner\nexec: $far", "{ matches: qtype 12, exec: $near }")).not.toContain(ended);
+  });
+
+  test("hosts and aliases under a condition hold for every question, which is told; those of some clients are refused", async () => {
+    const own = '  - { tag: own, type: hosts, args: { entries: ["nas.example 192.0.2.9"] } }\n';
+    const to = '  - { tag: own, type: redirect, args: { rules: ["old.example new.example"] } }\n';
+    for (const [plugins, what] of [
+      [own, "hosts"],
+      [to, "aliases"],
+    ] as const) {
+      for (const condition of ["qname $china", "qtype 1"]) {
+        const outcome = await five(`{ matches: ${condition}, exec: $own }\nexec: $far`, plugins);
+        expect(outcome.told("changed")).toContain(`the ${what} hold for every question, not only under their condition`);
+      }
+      const plain = await five("{ matches: qname $ads, exec: reject }\nexec: $own\nexec: $far", plugins);
+      expect(plain.told("changed")).toContain(`the ${what} come before all rules`);
+      expect(plain.told("changed")).not.toContain("not only under their condition");
+      const closed = await five("{ matches: client_ip 10.0.0.7, exec: $own }\nexec: $far", plugins);
+      expect(closed.told("blank")).toContain(`${what} for some clients alone`);
+      expect(closed.text).not.toContain("hosts:");
+    }
   });
 
   test("where the far servers were asked after the near ones alone, the report says that both are asked at once and which counts when the near are slow", async () => {

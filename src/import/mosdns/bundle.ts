@@ -38,7 +38,7 @@ import {
   textOf,
 } from "../source.ts";
 
-import { type Asked, providedNames, providedNetworks, type Unread } from "./providers.ts";
+import { type AskedFor, providedNames, providedNetworks, type Unread } from "./providers.ts";
 
 /** The configuration of mosdns as its files have it, and what all versions say alike: plugins, sets of names and addresses, servers, hosts. */
 
@@ -146,7 +146,7 @@ export class MosdnsSets {
   }
 
   /** The names that `items` stand for: `provider:TAG[:codes]`, `ext:FILE[:codes]`, `$set`, a path after `&`, `geosite:code`, or a pattern. */
-  names(items: readonly Tree[], asked: Asked = "name"): Names | Unread {
+  names(items: readonly Tree[], asked: AskedFor = "name"): Names | Unread {
     return this.#union(items, asked, 0);
   }
 
@@ -174,7 +174,7 @@ export class MosdnsSets {
     return namesOf(zones.flatMap((zone) => zone ?? []));
   }
 
-  #union(items: readonly Tree[], asked: Asked, depth: number): Names | Unread {
+  #union(items: readonly Tree[], asked: AskedFor, depth: number): Names | Unread {
     const all: Names[] = [];
     for (const item of items) {
       const read = this.#namesOf(item, asked, depth);
@@ -199,7 +199,7 @@ export class MosdnsSets {
     return joinNames(all);
   }
 
-  #namesOf(item: Tree, asked: Asked, depth: number): Names | Unread {
+  #namesOf(item: Tree, asked: AskedFor, depth: number): Names | Unread {
     const written = textOf(item);
     const set = this.#setOf(written, "domain_set", depth);
     if (set !== null) {

@@ -3,17 +3,16 @@ import { isNetwork } from "../lists.ts";
 import type { Findings, Host, Place, ResponseTest } from "../model.ts";
 import { numberAt, type Tree } from "../source.ts";
 import { type Bundle, FORWARD_TYPES, MosdnsGroups, MosdnsSets, type Plugin } from "./bundle.ts";
-import type { Asked, Unread } from "./providers.ts";
+import type { AskedFor, Unread } from "./providers.ts";
 import type { Steps, Test } from "./steps.ts";
 
-/** What all versions read alike: the steps of a plugin, and conditions. Collects the caches and aliases that the steps name. */
+/** What all versions read alike: the steps of a plugin, and conditions. Collects the caches that the steps name. */
 export class MosdnsPlugins {
   readonly bundle: Bundle;
   readonly findings: Findings;
   readonly sets: MosdnsSets;
   readonly groups: MosdnsGroups;
   readonly caches: Plugin[] = [];
-  readonly aliases: Host[] = [];
 
   constructor(bundle: Bundle, findings: Findings) {
     this.bundle = bundle;
@@ -36,15 +35,8 @@ export class MosdnsPlugins {
     return [];
   }
 
-  /** The aliases hold for every question; the step tells where the source's do. */
-  redirectSteps(aliases: readonly Host[], place: Place): Steps {
-    const [first] = aliases;
-    this.aliases.push(...aliases);
-    return first === undefined ? [] : [{ kind: "redirect", name: first.name, place }];
-  }
-
   /** @param shown the condition as a refusal names it. */
-  namesTest(items: readonly Tree[], shown: string, asked?: Asked): Test {
+  namesTest(items: readonly Tree[], shown: string, asked?: AskedFor): Test {
     const names = this.sets.names(items, asked);
     return "why" in names ? unknownTest(shown, names) : { kind: "names", names };
   }
@@ -75,6 +67,10 @@ export class MosdnsPlugins {
 /** @param shown the condition. */
 export function unknownTest(shown: string, { why }: Unread): Test {
   return { kind: "unknown", why: `${shown}: ${why}` };
+}
+
+export function redirectSteps(hosts: readonly Host[], place: Place): Steps {
+  return hosts.length === 0 ? [] : [{ kind: "redirect", hosts, place }];
 }
 
 /** null = one of the words is no type. */

@@ -11,10 +11,10 @@ export interface Unread {
 }
 
 /** What a condition asks a set of rules of AdGuard Home: whether it holds the name, or the question, whose type its rules may name. */
-export type Asked = NonNullable<ListFile["asked"]>;
+export type AskedFor = NonNullable<ListFile["asked"]>;
 
 /** The names of a set that only OxiDNS has; null = `plugin` is none. @param file the main configuration. */
-export function providedNames(plugin: Plugin, file: string, asked: Asked): Names | Unread | null {
+export function providedNames(plugin: Plugin, file: string, asked: AskedFor): Names | Unread | null {
   const { type, args, tag, place } = plugin;
   switch (type) {
     case "geosite": {
@@ -52,7 +52,7 @@ function categories({ args, tag }: Plugin, file: string, kind: ListFile["kind"])
 }
 
 /** Rules of AdGuard Home, whose exceptions hold for all files of the set. */
-function adguardRules({ args, tag }: Plugin, file: string, asked: Asked): Names | Unread {
+function adguardRules({ args, tag }: Plugin, file: string, asked: AskedFor): Names | Unread {
   const written = itemsOf(childOf(args, "rules")).filter((item) => !/^([!#]|$)/.test(textOf(item)));
   const patterns = written.map(patternOf);
   const strange = written[patterns.indexOf(null)];

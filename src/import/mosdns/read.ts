@@ -28,7 +28,7 @@ export function readMosdns(file: string, findings: Findings): Meaning {
     origin: isFour ? "mosdns 4" : "mosdns 5",
     file: bundle.file,
     rules,
-    hosts: [...plugins.aliases, ...hosts],
+    hosts,
     bootstrap: [...plugins.groups.bootstrap],
     poison: NO_NETWORKS,
     bogus: NO_NETWORKS,

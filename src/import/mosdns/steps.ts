@@ -34,8 +34,8 @@ export type Step =
   | { readonly kind: "ttl"; readonly ttl: NonNullable<Modifiers["ttl"]>; readonly place: Place }
   /** Names that are answered here: `ends` where a hit ends the whole run. */
   | { readonly kind: "hosts"; readonly hosts: readonly Host[]; readonly ends: boolean; readonly place: Place }
-  /** Names that the rest of this sequence asks by other names, such as `name`. */
-  | { readonly kind: "redirect"; readonly name: string; readonly place: Place }
+  /** Names that the rest of this sequence asks by other names: the aliases. */
+  | { readonly kind: "redirect"; readonly hosts: readonly Host[]; readonly place: Place }
   | { readonly kind: "mark"; readonly mark: string; readonly place: Place }
   | { readonly kind: "unknown"; readonly why: string; readonly place: Place };
 

@@ -8,6 +8,7 @@ import {
   type MosdnsPlugins,
   preferSteps,
   rcodeAnswer,
+  redirectSteps,
   responseTest,
   typesTest,
   unknownTest,
@@ -179,7 +180,7 @@ export class StepReader4 {
         const aliases = readRedirects(...this.#entries(args, "rule"), this.#plugins.findings);
         if (aliases.length > 0)
           this.#plugins.findings.add("changed", place, "a redirected name is answered with an alias, which mosdns 4 hid");
-        return this.#plugins.redirectSteps(aliases, place);
+        return redirectSteps(aliases, place);
       }
       case "blackhole":
         return this.#blackhole(args, place);

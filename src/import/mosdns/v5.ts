@@ -8,6 +8,7 @@ import {
   preferSteps,
   rcodeAnswer,
   rcodeNumber,
+  redirectSteps,
   responseTest,
   typesTest,
   unknownTest,
@@ -189,7 +190,7 @@ export class StepReader5 {
         return [{ kind: "hosts", hosts, ends: isOn(plugin.args, "short_circuit"), place }];
       }
       case "redirect":
-        return this.#plugins.redirectSteps(
+        return redirectSteps(
           readRedirects(itemsOf(childOf(plugin.args, "rules")), this.#files(plugin), this.#plugins.findings),
           place,
         );

@@ -62,11 +62,12 @@ function follow(
   try {
     const leaves = walker.leavesOf(steps, START, place);
     for (const { kind, what, ...at } of tried.all) findings.add(kind, at, what);
-    return { leaves, hosts: walker.hosts };
+    return { leaves, hosts: [...walker.aliases, ...walker.hosts] };
   } catch (error) {
     if (!(error instanceof TooManyWays) || joins) throw error;
     const joining = new Walker(findings, true);
-    return { leaves: joining.leavesOf(steps, START, place), hosts: joining.hosts };
+    const leaves = joining.leavesOf(steps, START, place);
+    return { leaves, hosts: [...joining.aliases, ...joining.hosts] };
   }
 }
 
@@ -146,6 +147,7 @@ class Walker {
   readonly #findings: Findings;
   readonly #joins: boolean;
   readonly hosts: Host[] = [];
+  readonly aliases: Host[] = [];
   #leaves: Leaf[] = [];
   #count = 0;
   #depth = 0;
@@ -273,8 +275,8 @@ class Walker {
         this.#hosts(step, path, next);
         break;
       case "redirect":
-        if (this.#leaves.length > 0)
-          this.#findings.add("changed", place, "its aliases come before all rules, also before those that stood above them");
+        if (!this.#holdsForAll(step, path)) return;
+        this.aliases.push(...step.hosts);
         this.#findings.add(
           "changed",
           place,
@@ -297,7 +299,7 @@ class Walker {
   #joined({ test, yes, no, place }: Extract<Step, { kind: "if" }>, path: Path, next: (path: Path) => void): boolean {
     if (path.answer === null || !looksAtAnswer(test)) return false;
     let differs = false;
-    const known = this.hosts.length;
+    const [knownHosts, knownAliases] = [this.hosts.length, this.aliases.length];
     const end: Continue = () => (differs = true);
     const goOn: Continue = (at) => {
       const keeps = at.mayHaveFailed === path.mayHaveFailed && at.fromHosts === path.fromHosts;
@@ -308,7 +310,8 @@ class Walker {
     const run = (steps: Steps, at: Path) => this.#run(steps, at, { frame: { end, accept: end }, finish: goOn, from: place });
     const leaves = this.#collect(() => this.#branch(path, test, { place, yes: (at) => run(yes, at), no: (at) => run(no, at) }));
     if (differs) {
-      this.hosts.length = known;
+      this.hosts.length = knownHosts;
+      this.aliases.length = knownAliases;
       return false;
     }
     for (const leaf of leaves) {
@@ -320,17 +323,24 @@ class Walker {
   }
 
   #hosts(step: Extract<Step, { kind: "hosts" }>, path: Path, next: (path: Path) => void): void {
-    const { clients, names } = path.condition;
-    if (clients !== null) {
-      this.#emit(path, { kind: "unknown", why: "hosts for some clients alone", place: step.place }, step.place);
-      return;
-    }
-    if (names !== null)
-      this.#findings.add("changed", step.place, "the hosts hold for every question, not only under their condition");
-    if (this.#leaves.length > 0)
-      this.#findings.add("changed", step.place, "the hosts come before all rules, also before those that stood above them");
+    if (!this.#holdsForAll(step, path)) return;
     this.hosts.push(...step.hosts);
     next(step.ends ? path : { ...path, fromHosts: step.hosts.length === 0 ? null : step.place });
+  }
+
+  /** Hosts and aliases are one table here, which every question meets before all rules. @returns whether they may: not those of some clients. */
+  #holdsForAll({ kind, place }: Extract<Step, { kind: "hosts" | "redirect" }>, path: Path): boolean {
+    const what = kind === "hosts" ? "hosts" : "aliases";
+    const { clients, names, except, types } = path.condition;
+    if (clients !== null) {
+      this.#emit(path, { kind: "unknown", why: `${what} for some clients alone`, place }, place);
+      return false;
+    }
+    if (names !== null || types !== null || except.patterns.length + except.lists.length > 0)
+      this.#findings.add("changed", place, `the ${what} hold for every question, not only under their condition`);
+    if (this.#leaves.length > 0)
+      this.#findings.add("changed", place, `the ${what} come before all rules, also before those that stood above them`);
+    return true;
   }
 
   #fallback(step: Extract<Step, { kind: "fallback" }>, path: Path, next: (path: Path) => void): void {
@@ -378,7 +388,7 @@ class Walker {
       this.#findings.add(
         "changed",
         endedRedirect.place,
-        `where no later step of its sequence answers, mosdns asks for \`${endedRedirect.name}\` itself: here it is always an alias`,
+        `where no later step of its sequence answers, mosdns asks for \`${endedRedirect.hosts[0]?.name}\` itself: here it is always an alias`,
       );
   }
 
