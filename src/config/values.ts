@@ -173,7 +173,8 @@ function withSubdomainHint(pattern: string): Parsed<string> {
 
 function parseRegExp(source: string): Parsed<RegExp> {
   try {
-    return { value: new RegExp(source) };
+    // `(?i)` changes nothing: letter case never counts.
+    return { value: new RegExp(source.replace(/^\(\?i\)/, "")) };
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     return { wrong: error.message, fix: "mend the regular expression (JavaScript's syntax)" };

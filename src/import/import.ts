@@ -102,8 +102,12 @@ export function importConfig(path: string, kind: string | null, options: ImportO
       { file, line: 1 },
       "these are settings of OpenWrt: import the file that its service makes of them, such as /var/etc/smartdns/smartdns.conf or /var/etc/dnsmasq.conf.*",
     );
+  if (text.trim() === "") throw new ImportError({ file, line: 1 }, "this file is empty");
   if (reader === undefined)
-    throw new ImportError({ file, line: 1 }, `this is none of the configurations that are known: ${importKinds().join(", ")}`);
+    throw new ImportError(
+      { file, line: 1 },
+      `this is none of the configurations that are known: ${importKinds().join(", ")}. What is missing is said where its kind stands before the path`,
+    );
   const findings = new Findings();
   const meaning = reader.read(file, findings, options);
   const written = writeConfig(meaning, findings, options);

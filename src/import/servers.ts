@@ -36,6 +36,8 @@ export function readServer(
   if ("why" in dialled) return dialled;
   const parsed = parseServer(dialled.url);
   if (!("value" in parsed)) return { why: parsed.wrong };
+  if (/^[\d.]+$/.test(parsed.value.host) && isIP(parsed.value.host) === 0)
+    return { why: `\`${parsed.value.host}\` is no address` };
   return { server: { ...dialled, tlsName: tlsName === "" ? null : tlsName } };
 }
 
@@ -138,19 +140,32 @@ function isAnywhere(one: SourceServer, other: SourceServer): boolean {
   return one.addresses.length === 0 || other.addresses.length === 0;
 }
 
-/** The servers of these lines, each once; those that cannot be asked are reported. @param read one line, where its source writes servers in its own way. */
+/** The servers of these lines, each once; those that cannot be asked are reported. @param read one line, where its source writes servers in its own way. @param reasons takes why they cannot be asked. */
 export function readServers(
   lines: readonly SourceLine[],
   findings: Findings,
   read: (text: string) => ReadServer = (text) => readServer(text),
+  reasons: string[] = [],
 ): readonly SourceServer[] {
   const servers = new Map<string, SourceServer>();
   for (const line of lines) {
     const found = read(line.text);
     if ("server" in found) addServer(servers, found.server);
-    else findings.add("left", line, `the server \`${shownServer(line.text)}\`: ${found.why}`);
+    else {
+      const why = `the server \`${shownServer(line.text)}\`: ${found.why}`;
+      findings.add("left", line, why);
+      reasons.push(`${why} (line ${line.line})`);
+    }
   }
   return [...servers.values()];
+}
+
+/** Why nobody can be asked. @param reasons what is wrong with each server. */
+export function whyNobody(name: string, reasons: readonly string[]): string {
+  const [first] = reasons;
+  return first === undefined
+    ? `\`${name}\` names no server`
+    : `none of the servers of \`${name}\` can be asked${first === "" ? "" : `: ${first}`}`;
 }
 
 /** A group of these servers is asked; without any the names are closed. */
@@ -159,7 +174,8 @@ export function askServers(
   name: string,
   place: Place,
   more: Partial<ServerGroup> = {},
+  reasons: readonly string[] = [""],
 ): Outcome {
   if (servers.length > 0) return askGroup(serverGroup(name, servers, place, more));
-  return { kind: "unknown", why: `none of the servers of \`${name}\` can be asked`, place };
+  return { kind: "unknown", why: whyNobody(name, reasons), place };
 }

@@ -14,7 +14,10 @@ export function readText(path: string, place: Place): string {
     const found = statSync(path);
     if (!found.isFile()) throw new ImportError(place, `${path} is not a file`);
     if (found.size > MAX_FILE_BYTES) throw new ImportError(place, `${path} is larger than ${MAX_FILE_BYTES / 1024 / 1024} MiB`);
-    return readFileSync(path, "utf8").replace(/^\ufeff/, "");
+    const bytes = readFileSync(path);
+    if (/^(\xff\xfe|\xfe\xff)/.test(bytes.toString("latin1", 0, 2)) || bytes.subarray(0, 1024).includes(0))
+      throw new ImportError(place, `${path} is no text in UTF-8: save it as UTF-8`);
+    return bytes.toString("utf8").replace(/^\ufeff/, "");
   } catch (error) {
     if (error instanceof ImportError) throw error;
     throw new ImportError(place, `cannot read ${path}: ${systemReason(error)}`);
@@ -71,11 +74,24 @@ export function parseTree(text: string, file: string): Tree {
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false });
   const placeOf = (offset: number): Place => ({ file, line: Math.max(1, lines.linePos(offset).line) });
   const [error] = document.errors;
-  if (error !== undefined) throw new ImportError(placeOf(error.pos[0]), `this is no YAML: ${error.message}`);
+  if (error !== undefined) {
+    const place = placeOf(error.pos[0]);
+    const variable = /\$\{[^}]*\}/.exec(text.split("\n")[place.line - 1] ?? "")?.[0];
+    throw new ImportError(
+      place,
+      error.code === "MULTIPLE_DOCS"
+        ? "this file holds several YAML documents, parted by `---`: leave the one that is meant"
+        : variable === undefined
+          ? `this is no YAML: ${error.message}`
+          : `\`${variable}\` is filled in when the program starts: write the value in its place, then import`,
+    );
+  }
   let count = 0;
 
   const convert = (given: unknown, outer: Place, depth: number): Tree => {
     const node = isAlias(given) ? given.resolve(document) : given;
+    if (isAlias(given) && node === undefined)
+      throw new ImportError(placeOf(given.range?.[0] ?? 0), `nothing is called \`&${given.source}\` before \`*${given.source}\``);
     const place = isNode(node) ? placeOf(node.range?.[0] ?? 0) : outer;
     if (++count > MAX_NODES || depth > MAX_DEPTH) throw new ImportError(place, "this file is too large or too deeply nested");
     if (isSeq(node)) return { kind: "list", place, items: node.items.map((item) => convert(item, place, depth + 1)) };
@@ -84,13 +100,29 @@ export function parseTree(text: string, file: string): Tree {
       const written = isScalar(key) ? scalarText(key) : "";
       const keyPlace = isNode(key) ? placeOf(key.range?.[0] ?? 0) : place;
       const converted = convert(value, keyPlace, depth + 1);
-      // A merge key spreads the map that it names.
-      if (written === "<<" && converted.kind === "map") return [...converted.entries];
       return [{ key: written, place: keyPlace, value: converted }];
     });
-    return { kind: "map", place, entries };
+    return { kind: "map", place, entries: withMerged(entries) };
   };
   return convert(document.contents, { file, line: 1 }, 0);
+}
+
+/**
+ * A merge key spreads the maps that it names, the first of them before the others; what the map itself says comes before them.
+ * @throws ImportError where a key stands twice, of which programs take none.
+ */
+function withMerged(entries: readonly Entry[]): readonly Entry[] {
+  const isMerge = ({ key, value }: Entry) => key === "<<" && value.kind !== "scalar";
+  const own = new Map<string, Entry>();
+  for (const entry of entries.filter((each) => !isMerge(each))) {
+    const first = own.get(entry.key);
+    if (first !== undefined)
+      throw new ImportError(entry.place, `\`${entry.key}\` stands here and in line ${first.place.line}: leave one of them`);
+    own.set(entry.key, entry);
+  }
+  const merged = entries.filter(isMerge).flatMap(({ value }) => (value.kind === "list" ? value.items.toReversed() : [value]));
+  const all = new Map(merged.flatMap((tree) => mapEntries(tree)).map((entry) => [entry.key, entry]));
+  return [...[...all.values()].filter(({ key }) => !own.has(key)), ...own.values()];
 }
 
 /** @throws ImportError where the file cannot be read, or is no YAML. */

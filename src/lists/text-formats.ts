@@ -181,13 +181,17 @@ const readClashLine: DomainLineReader = (line, lineNumber, sink) => {
       // The expression may hold commas.
       return sink.text("regexp", text.slice(text.indexOf(",") + 1).trim(), lineNumber);
     default:
-      return CLASH_CONNECTION.test(type) ? ABOUT_CONNECTIONS : "a rule of a type that is not read here";
+      return isAboutConnections(type) ? ABOUT_CONNECTIONS : "a rule of a type that is not read here";
   }
 };
 
 /** Why a rule of Clash is not used that a name alone never matches. */
 export const ABOUT_CONNECTIONS = "a rule about addresses or connections, not names";
-const CLASH_CONNECTION = /^((SRC-|DST-)?(IP|GEOIP)\b.*|(SRC|DST|IN|PROCESS)-.*|UID|DSCP)$/i;
+
+/** Whether a rule of Clash of this type never matches a name alone. */
+export function isAboutConnections(type: string): boolean {
+  return /^((SRC-|DST-)?(IP|GEOIP)\b.*|(SRC|DST|IN|PROCESS)-.*|UID|DSCP)$/i.test(type);
+}
 
 /** The value of a line without YAML's dash, quotes and comment; null for a comment or the key. */
 function clashValue(line: Span): string | null {

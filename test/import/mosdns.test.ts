@@ -272,7 +272,9 @@ describe("unknown parts of a configuration", () => {
     );
     expect(outcome.code).toBe(0);
     await expectDecisions(outcome, { "search.example": "refused", "x.example": "near" });
-    expect(outcome.told("blank")).toMatch(/none of the servers of `only` can be asked: its names are refused/);
+    expect(outcome.told("blank")).toMatch(
+      /none of the servers of `only` can be asked: .*`quic:\/\/` is no protocol for a server \(line \d+\): its names are refused/,
+    );
     expect(outcome.text).toContain("# Closed: none of the servers of `only` can be asked");
   });
 
@@ -628,6 +630,15 @@ describe("answers made here", () => {
     }
     const { error } = await five('exec: $far\n{ matches: "!resp_ip 1.2.3.4", exec: $near }');
     expect(error?.message).toContain("is in 1.2.3.4: that is followed for the addresses of the home country alone");
+  });
+
+  test("a set that holds nothing is told, and `(?i)` changes nothing in a pattern", async () => {
+    const outcome = await five(
+      "{ matches: qname $none, exec: $near }\n{ matches: qname regexp:(?i)^ad, exec: reject }\nexec: $far",
+      "  - { tag: none, type: domain_set, args: {} }\n",
+    );
+    expect(outcome.told("risk")).toContain("`none` (domain_set) holds nothing");
+    await expectDecisions(outcome, { "ads.x.example": "refused", "x.example": "far" });
   });
 
   test("a server that is asked again when its answer was dropped is no comparison", async () => {

@@ -1307,6 +1307,44 @@ describe("mihomo", () => {
     );
   });
 
+  test("a set that stands in the configuration is read, and merged maps are", async () => {
+    const policy = (what: string) => `${NAMESERVER}  nameserver-policy:\n    'rule-set:far': ${what}\n`;
+    const set = (behavior: string, lines: readonly string[]) =>
+      `rule-providers:\n  far: { type: inline, behavior: ${behavior}, payload: ${JSON.stringify(lines)} }\n`;
+    const names = await mihomo(policy("8.8.8.8"), set("domain", ["+.a.example", "b.example", "*.c.example"]));
+    const expected = {
+      "x.a.example": "rule-set-far",
+      "b.example": "rule-set-far",
+      "x.b.example": "nameserver",
+      "x.c.example": "rule-set-far",
+      "x.x.c.example": "nameserver",
+    };
+    await expectDecisions(names, expected);
+    const lines = ["DOMAIN-SUFFIX,a.example", "IP-CIDR,1.2.3.0/24,no-resolve"];
+    const rules = await mihomo(policy("8.8.8.8"), set("classical", lines));
+    await expectDecisions(rules, { "x.a.example": "rule-set-far", "b.example": "nameserver" });
+    expect(rules.told("left")).toContain("`IP-CIDR,1.2.3.0/24,no-resolve` is about no name");
+    const unread = await mihomo(policy("8.8.8.8"), set("classical", [...lines, "DOMAIN-WILDCARD,*.b.example"]));
+    expect(unread.told("leak")).toContain("`DOMAIN-WILDCARD,*.b.example` is not read");
+    const merged = await mihomo(
+      policy("8.8.8.8"),
+      "x: &a { behavior: domain, format: text, path: none.txt }\ny: &b { type: file, path: nowhere.txt }\nrule-providers:\n  far: { path: far.txt, <<: [*a, *b] }\n",
+      { "far.txt": "+.a.example\n" },
+    );
+    await expectDecisions(merged, { "x.a.example": "rule-set-far", "b.example": "nameserver" });
+  });
+
+  test("what mihomo does not know, or does only when it is switched on, is told", async () => {
+    const outcome = await runImport("config.yaml", {
+      "config.yaml":
+        "dns:\n  nameserver: [223.5.5.5]\n  nameserver-polcy: { a.example: 8.8.8.8 }\n  direct-nameserver: [system]\n",
+    });
+    expect(outcome.told("changed")).toContain("`dns` is off in mihomo without `enable: true`");
+    expect(outcome.told("left")).toMatch(
+      /3: `dns\.nameserver-polcy` is not known.*\n4: `dns.direct-nameserver`: it serves mihomo's own/,
+    );
+  });
+
   test("with `respect-rules` the servers for the names of the proxies are asked directly", async () => {
     const outcome = await mihomo(
       `${NAMESERVER}  respect-rules: true\n  proxy-server-nameserver: [https://1.1.1.1/dns-query]\n`,
@@ -1525,6 +1563,21 @@ test("`no-ipv6` of chinadns-ng for a tag holds for names of no list too, where t
     "chn.txt": "home.example\n",
   });
   expect(await decide(outcome, ["w.example AAAA", "w.example A", "home.example AAAA"])).toEqual(["nodata", "trust", "china"]);
+});
+
+test("chinadns-ng: included files, the group of names that no list knows, and types that are none", async () => {
+  const outcome = await runImport("chinadns-ng.conf", {
+    "chinadns-ng.conf": "config more.conf\nchnlist-file chn.txt\ndefault-tag office\nfilter-qtype 65,AAAAA\n",
+    "more.conf": "china-dns 223.5.5.5\ntrust-dns 8.8.8.8\ngroup office\ngroup-upstream 10.0.0.1\n",
+    "chn.txt": "home.example\n",
+  });
+  expect(await decide(outcome, ["w.example", "home.example"])).toEqual(["office", "china"]);
+  expect(outcome.told("left")).toContain("4: `AAAAA` of `filter-qtype` is no type");
+  const files = {
+    "chinadns-ng.conf": "china-dns 223.5.5.5\nchnlist-file chn.txt\ndefault-tag null\n",
+    "chn.txt": "home.example\n",
+  };
+  expect(await decide(await runImport("chinadns-ng.conf", files), ["w.example", "home.example"])).toEqual(["nodata", "china"]);
 });
 
 test("the name of `+.x` beats a star in a policy of mihomo", async () => {

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { run } from "../../src/cli/run.ts";
@@ -59,6 +59,79 @@ describe("an import that is refused", () => {
     expect({ code, out }).toEqual({ code: 1, out: "" });
     expect(err).toMatch(/config\.yaml:[234]: this is no YAML/);
     expect(err).toContain(join(where, "config.yaml"));
+  });
+
+  const MIHOMO = "dns:\n  enable: true\n  nameserver: [223.5.5.5]\n";
+  const CHINADNS = "china-dns 223.5.5.5\ntrust-dns 8.8.8.8\nchnlist-file chn.txt\n";
+  test.each<[string, string, string | Buffer, RegExp]>([
+    ["an empty file", "config.yaml", "\n", /:1: this file is empty/],
+    ["UTF-16", "config.yaml", Buffer.from(`\ufeff${SOURCE["config.yaml"]}`, "utf16le"), /:1: .* is no text in UTF-8: save it/],
+    ["an alias of nothing", "config.yaml", `${SOURCE["config.yaml"]}x: *none\n`, /:6: nothing is called `&none`/],
+    ["several documents", "config.yaml", `${SOURCE["config.yaml"]}---\na: 1\n`, /:6: this file holds several YAML documents/],
+    [
+      "a variable that is no YAML",
+      "config.yaml",
+      `plugins:\n  - { tag: a, args: { addr: \${UP} } }\n`,
+      /:2: `\$\{UP\}` is filled in/,
+    ],
+    ["a key twice", "config.yaml", `${MIHOMO}dns:\n  enable: true\n`, /:4: `dns` stands here and in line 1: leave one/],
+    [
+      "a part of an address as a server of mosdns",
+      "config.yaml",
+      SOURCE["config.yaml"].replace("192.0.2.1", "192.0.2"),
+      /:4: none of the servers of `up` can be asked: the server `192\.0\.2`: `192\.0\.2` is no address \(line 3\)/,
+    ],
+    [
+      "a server of mosdns under a key that is not known",
+      "config.yaml",
+      SOURCE["config.yaml"].replace("addr:", "adr:"),
+      /:4: .* it has no address \(line 3\)/,
+    ],
+    [
+      "a key of a set of mosdns that is not known",
+      "config.yaml",
+      SOURCE["config.yaml"].replace("exps:", "exp:").replace("[{ exec: $up }]", "[{ matches: qname $gfw, exec: $up }]"),
+      /:4: the condition `qname \$gfw`: `\$gfw`: `exp` in line 2 is not known/,
+    ],
+    [
+      "a server of mihomo",
+      "config.yaml",
+      MIHOMO.replace("223.5.5.5", "quic://1.1.1.1"),
+      /:3: .*`quic:.*` is no protocol .*\(line 3\)/,
+    ],
+    ["a mode of mihomo", "config.yaml", `${MIHOMO}  enhanced-mode: fakeip\n`, /:4: `fakeip` is no mode: fake-ip, redir-host/],
+    ["a group of chinadns-ng", "chinadns-ng.conf", `${CHINADNS}group-dnl a.txt\n`, /:4: `group-dnl` stands before any `group`/],
+    [
+      "a server of chinadns-ng",
+      "chinadns-ng.conf",
+      CHINADNS.replace("223.5.5.5", "223.5.5"),
+      /:1: none of the servers of `china` can be asked: the server `223\.5\.5`: .* no address \(line 1\)/,
+    ],
+    [
+      "sequences of two versions of mosdns",
+      "config.yaml",
+      `${SOURCE["config.yaml"]}  - { tag: old, type: sequence, args: { exec: [up] } }\n`,
+      /:4: `main` is of mosdns 5, and `old` \(line 6\) of mosdns 4/,
+    ],
+    ["a tag of chinadns-ng", "chinadns-ng.conf", `${CHINADNS}default-tag some\n`, /:4: there is no group `some`/],
+    [
+      "a circle of files of chinadns-ng",
+      "chinadns-ng.conf",
+      `${CHINADNS}config chinadns-ng.conf\n`,
+      /:4: the files include each/,
+    ],
+    [
+      "a file of chinadns-ng that is missing",
+      "chinadns-ng.conf",
+      `${CHINADNS}config b.conf\n`,
+      /:4: cannot read .*b\.conf: no such/,
+    ],
+  ])("%s: the cause and its line", async (_, name, text, message) => {
+    const where = folder({});
+    writeFileSync(join(where, name), text);
+    const terminal = testTerminal(where);
+    expect(await run(["import", name], terminal)).toBe(1);
+    expect(terminal.written.err).toMatch(message);
   });
 
   test("an existing file is overwritten only with --force", async () => {

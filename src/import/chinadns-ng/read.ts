@@ -38,6 +38,7 @@ export function readChinadnsNg(file: string, findings: Findings): Meaning {
 }
 
 const SHORT: Readonly<Record<string, string>> = {
+  C: "config",
   c: "china-dns",
   t: "trust-dns",
   g: "gfwlist-file",
@@ -56,6 +57,8 @@ const QUIET =
 
 /** The group whose names are answered with NODATA. */
 const NULL = "null";
+
+const MAX_DEPTH = 10;
 
 /** Names that are written one by one. */
 const MAX_INNER = 200;
@@ -83,9 +86,16 @@ class Reader {
   constructor(file: string, findings: Findings) {
     this.#file = file;
     this.#findings = findings;
-    this.#lines = readLines(file, { file, line: 1 }).map(({ text, ...place }) => {
+    this.#lines = this.#linesOf(file, { file, line: 1 }, 0);
+  }
+
+  /** The lines of a file, and of those that it includes. */
+  #linesOf(path: string, from: Place, depth: number): readonly Line[] {
+    if (depth > MAX_DEPTH) throw new ImportError(from, "the files include each other in a circle, or too deep");
+    return readLines(path, from).flatMap(({ text, ...place }) => {
       const [, word = "", value = ""] = /^-{0,2}(\S+)\s*(.*)$/.exec(text) ?? [];
-      return { key: SHORT[word] ?? word, value, place };
+      const key = SHORT[word] ?? word;
+      return key === "config" ? this.#linesOf(pathBeside(this.#file, value), place, depth + 1) : [{ key, value, place }];
     });
   }
 
@@ -149,14 +159,15 @@ class Reader {
   }
 
   #askGroup(lines: readonly SourceLine[], name: string, place: Place): Outcome {
-    const servers = readServers(lines, this.#findings, (text) => {
+    const reasons: string[] = [];
+    const read = (text: string) => {
       // NAME@ADDRESS#PORT, where the name is that of the certificate.
       const [, scheme = "", tlsName = "", host = "", port = ""] =
         /^([a-z]+:\/\/)?(?:([^@/]+)@)?([^#/]+)(?:#(\d+))?/.exec(text.replace(/\?.*$/, "")) ?? [];
       const bracketed = host.includes(":") && scheme + port !== "" ? `[${host}]` : host;
       return readServer(`${scheme}${bracketed}${port === "" ? "" : `:${port}`}`, { tlsName });
-    });
-    return askServers(servers, name, place);
+    };
+    return askServers(readServers(lines, this.#findings, read, reasons), name, place, {}, reasons);
   }
 
   #list({ text, ...place }: SourceLine, tag: string): ListFile {
@@ -180,18 +191,25 @@ class Reader {
       .filter(({ lists }) => lists.length > 0);
   }
 
-  #groups(): readonly Tagged[] {
+  /** What the lines of each group name. */
+  #groupParts(): ReadonlyMap<string, { readonly lists: readonly ListFile[]; readonly servers: readonly SourceLine[] }> {
     const groups = new Map<string, { readonly lists: ListFile[]; readonly servers: SourceLine[] }>();
     let name = "";
     for (const { key, value, place } of this.#lines) {
       if (key === "group") name = value;
+      else if (name === "" && key.startsWith("group-"))
+        throw new ImportError(place, `\`${key}\` stands before any \`group\`: whose it is is not known`);
       const group = groups.get(name) ?? { lists: [], servers: [] };
       groups.set(name, group);
       if (key === "group-dnl") group.lists.push(...partsOf(value, place).map((part) => this.#list(part, name)));
       else if (key === "group-upstream") group.servers.push(...partsOf(value, place));
       else if (key === "group-ipset") this.#findings.add("left", place, "`group-ipset`: nothing here corresponds to it");
     }
-    return [...groups]
+    return groups;
+  }
+
+  #groups(): readonly Tagged[] {
+    return [...this.#groupParts()]
       .flatMap(([tag, { lists, servers }]): readonly Tagged[] => {
         const [first] = lists;
         if (first === undefined) return [];
@@ -203,7 +221,10 @@ class Reader {
 
   #types(): readonly ModelRule[] {
     return this.#lines.flatMap(({ key, value, place }): ModelRule[] => {
-      const types = key === "filter-qtype" ? value.split(",").flatMap((type) => typeNumber(type.trim()) ?? []) : [];
+      const written = key === "filter-qtype" ? value.split(",").map((type) => type.trim()) : [];
+      const types = written.flatMap((type) => typeNumber(type) ?? []);
+      const strange = written.find((type) => typeNumber(type) === null);
+      if (strange !== undefined) this.#findings.add("left", place, `\`${strange}\` of \`filter-qtype\` is no type`);
       return types.length === 0 ? [] : [decide({ ...ANYTHING, types }, answered("nodata", place), place)];
     });
   }
@@ -268,8 +289,11 @@ class Reader {
     const tag = this.#value("default-tag");
     const rest = (outcome: Outcome, at: Place): ModelRule => decide(ANYTHING, outcome, at, "others");
     if (tag !== undefined && ["chn", "gfw"].includes(tag.value)) return rest(tag.value === "chn" ? near : far, tag.place);
+    if (tag !== undefined && tag.value === NULL) return rest(answered("nodata", tag.place), tag.place);
+    const group = tag === undefined ? undefined : this.#groupParts().get(tag.value);
+    if (tag !== undefined && group !== undefined) return rest(this.#askGroup(group.servers, tag.value, tag.place), tag.place);
     if (tag !== undefined && tag.value !== "none")
-      throw new ImportError(tag.place, `the tag \`${tag.value}\` of names that no list knows is not followed`);
+      throw new ImportError(tag.place, `there is no group \`${tag.value}\`, which names that no list knows are to have`);
     if (near.kind !== "ask" || far.kind !== "ask") return rest(near.kind === "ask" ? far : near, place);
     const at = this.#value("ipset-name4")?.place ?? place;
     if (this.#has("noip-as-chnip"))

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { isAboutConnections } from "../../lists/text-formats.ts";
 import { hostsOf, NO_HOSTS_FILE } from "../hosts.ts";
 import { hostName, isAddress, isNetwork } from "../lists.ts";
 import {
@@ -28,7 +29,7 @@ import {
   type ReaderOptions,
   type SourceServer,
 } from "../model.ts";
-import { askGroup, readServer, serverGroup, shownServer, sideOf } from "../servers.ts";
+import { askGroup, readServer, serverGroup, shownServer, sideOf, whyNobody } from "../servers.ts";
 import { childOf, isOn, itemsOf, mapEntries, othersThan, pathBeside, readTree, type Tree, textAt, textOf } from "../source.ts";
 
 /**
@@ -43,6 +44,15 @@ const KNOWN = `
   enable listen ipv6 enhanced-mode fake-ip-range fake-ip-range6 fake-ip-filter fake-ip-filter-mode default-nameserver
   nameserver fallback fallback-filter nameserver-policy proxy-server-nameserver respect-rules use-hosts use-system-hosts
   cache-algorithm prefer-h3 ipv6-timeout cache-max-size fake-ip-ttl`.split(/\s+/);
+
+/** Keys of which no question of a client depends. */
+const OWN_CONNECTIONS = [
+  "direct-nameserver",
+  "direct-nameserver-follow-policy",
+  "proxy-server-nameserver-policy",
+  "fake-ip-range6",
+  "default-nameserver",
+];
 
 class Reader {
   readonly #tree: Tree;
@@ -64,7 +74,14 @@ class Reader {
   read(): Meaning {
     const near = this.#outcome(childOf(this.#dns, "nameserver"), "nameserver");
     for (const { key, place } of othersThan(this.#dns, KNOWN))
-      this.#findings.add("left", place, `\`dns.${key}\`: it serves mihomo's own connections, or has no equal`);
+      this.#findings.add(
+        "left",
+        place,
+        OWN_CONNECTIONS.includes(key)
+          ? `\`dns.${key}\`: it serves mihomo's own connections`
+          : `\`dns.${key}\` is not known, and nothing of it is carried over`,
+      );
+    this.#reportMode();
     const bootstrap = itemsOf(childOf(this.#dns, "default-nameserver")).flatMap((item) => {
       const read = readServer(textOf(item).replace(/#.*$/, ""));
       return "server" in read && read.server.url !== "system" ? [read.server.url] : [];
@@ -93,6 +110,19 @@ class Reader {
     };
   }
 
+  /** What mihomo itself would not start with, or does not listen to. */
+  #reportMode(): void {
+    const mode = childOf(this.#dns, "enhanced-mode");
+    if (mode !== null && !["fake-ip", "redir-host", "normal"].includes(textOf(mode).toLowerCase()))
+      throw new ImportError(mode.place, `\`${textOf(mode)}\` is no mode: fake-ip, redir-host and normal are`);
+    if (!isOn(this.#dns, "enable"))
+      this.#findings.add(
+        "changed",
+        childOf(this.#dns, "enable")?.place ?? this.#place,
+        "`dns` is off in mihomo without `enable: true`, and nobody asked by it: here it holds",
+      );
+  }
+
   /** Of section `dns` absent is off; of the whole configuration absent is on. */
   #hasIpv6(): boolean {
     const isOnHere = isOn(this.#dns, "ipv6");
@@ -106,6 +136,7 @@ class Reader {
     const items = itemsOf(tree);
     const place = tree?.place ?? this.#place;
     const servers = new Map<string, SourceServer>();
+    const reasons: string[] = [];
     const proxied = new Map<boolean, string[]>([]);
     let ecs: string | null = null;
     let withSubnet = 0;
@@ -116,7 +147,9 @@ class Reader {
       const [written = "", fragment = ""] = textOf(item).split(/#(.*)/s);
       const read = readServer(written === "system" || written === "system://" ? "system" : written);
       if ("why" in read) {
-        this.#findings.add("left", item.place, `the server \`${shownServer(written)}\`: ${read.why}`);
+        const why = `the server \`${shownServer(written)}\`: ${read.why}`;
+        this.#findings.add("left", item.place, why);
+        reasons.push(`${why} (line ${item.place.line})`);
         continue;
       }
       servers.set(read.server.url, read.server);
@@ -146,7 +179,7 @@ class Reader {
     }
     if (ecs !== null && withSubnet < servers.size)
       this.#findings.add("changed", place, `\`ecs=${ecs}\` of some servers is sent to all servers of \`${name}\``);
-    if (servers.size === 0) return { kind: "unknown", why: `none of the servers of \`${name}\` can be asked`, place };
+    if (servers.size === 0) return { kind: "unknown", why: whyNobody(name, reasons), place };
     if (proxied.size > 1)
       return {
         kind: "unknown",
@@ -299,8 +332,8 @@ class Reader {
         const lost = areBlocked ? "nothing is blocked by it" : "its names would go the way of all others";
         this.#findings.add(areBlocked ? "changed" : "leak", place, `${shown}: ${why}; ${lost}`);
       }
-      const lists = read.flatMap((set) => ("why" in set ? [] : [set]));
-      return lists.length === read.length || (areBlocked && lists.length > 0) ? namesIn(lists) : null;
+      const known = read.flatMap((set) => ("why" in set ? [] : [set]));
+      return known.length === read.length || (areBlocked && known.length > 0) ? joinNames(known) : null;
     }
     const patterns = written.split(",").flatMap((each) => {
       const [, mark = "", bare = ""] = /^(\+\.|\.)?(.*)$/.exec(each.trim().toLowerCase()) ?? [];
@@ -325,17 +358,38 @@ class Reader {
     return { path, category: code, kind, tag: `${kind === "domains" ? "geosite" : "geoip"}-${code}`, place, reloads: true };
   }
 
-  #ruleSet(name: string, place: Place): ListFile | { readonly name: string; readonly why: string } {
+  #ruleSet(name: string, place: Place): Names | { readonly name: string; readonly why: string } {
     const provider = childOf(childOf(this.#tree, "rule-providers"), name);
+    if (provider === null) return { name, why: "there is no such set under `rule-providers`" };
+    if (textAt(provider, "behavior").toLowerCase() === "ipcidr") return { name, why: "it is a set of addresses, not of names" };
+    if (textAt(provider, "type") === "inline") return this.#inlineSet(provider);
     const path = textAt(provider, "path") || textAt(provider, "url");
     const isText = textAt(provider, "format") !== "mrs" && !path.endsWith(".mrs");
-    if (provider === null || path === "") return { name, why: "no such file is named under `rule-providers`" };
+    if (path === "") return { name, why: "its entry under `rule-providers` names no file" };
     if (!isText)
       return {
         name,
         why: "a file of the format mrs cannot be read: give its provider the same set as text (`format: text`; most publishers have it under the same name with .list)",
       };
-    return domainList(/^https?:/.test(path) ? path : pathBeside(this.#file, path), "clash", name, place);
+    return namesIn([domainList(/^https?:/.test(path) ? path : pathBeside(this.#file, path), "clash", name, place)]);
+  }
+
+  /** The lines of a set that stands in the configuration: names, or rules, of which those about names count. */
+  #inlineSet(provider: Tree): Names {
+    const isClassical = textAt(provider, "behavior").toLowerCase() === "classical";
+    const all = itemsOf(childOf(provider, "payload")).map((item) => {
+      const [type = "", payload = ""] = textOf(item)
+        .split(",", 2)
+        .map((part) => part.trim());
+      if (!isClassical) return this.#names(textOf(item), item.place) ?? NO_NAMES;
+      const names = this.#ruleNames(type.toUpperCase(), payload, item.place);
+      if (names === null && isAboutConnections(type))
+        this.#findings.add("left", item.place, `\`${textOf(item)}\` is about no name: who is asked never hung on it`);
+      else if (names === null)
+        this.#findings.add("leak", item.place, `\`${textOf(item)}\` is not read: its names would go the way of all others`);
+      return names ?? NO_NAMES;
+    });
+    return joinNames(all);
   }
 
   /** `nameserver`, and `fallback` where the addresses are not of the country. */

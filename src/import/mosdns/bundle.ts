@@ -21,7 +21,7 @@ import {
   type ServerGroup,
   type SourceServer,
 } from "../model.ts";
-import { addServer, isProxy, readServer, serverGroup, shownServer } from "../servers.ts";
+import { addServer, isProxy, readServer, serverGroup, shownServer, whyNobody } from "../servers.ts";
 import {
   childOf,
   isOn,
@@ -202,6 +202,8 @@ export class MosdnsSets {
   #namesOf(item: Tree, asked: AskedFor, depth: number): Names | Unread {
     const written = textOf(item);
     const set = this.#setOf(written, "domain_set", depth);
+    const strange = set === null ? null : this.#strangeKey(set);
+    if (strange !== null) return this.#unread(item, strange);
     if (set !== null) {
       const inline = this.#union([...itemsOf(childOf(set.args, "exps"))], asked, depth + 1);
       const nested = this.#union(
@@ -233,6 +235,8 @@ export class MosdnsSets {
   #networksOf(item: Tree, depth: number): Networks | Unread {
     const written = textOf(item);
     const set = this.#setOf(written, "ip_set", depth);
+    const strange = set === null ? null : this.#strangeKey(set);
+    if (strange !== null) return this.#unread(item, strange);
     if (set !== null) {
       let lists: readonly ListFile[] = this.#filesOf(set, "addresses");
       let networks: readonly string[] = [];
@@ -275,6 +279,15 @@ export class MosdnsSets {
 
   #plugin(written: string): Plugin | null {
     return (written.startsWith("$") ? this.#bundle.plugins.get(written.slice(1)) : undefined) ?? null;
+  }
+
+  /** A key that is not known may name what the set holds, and without any it holds nothing. null = neither. */
+  #strangeKey({ args, tag, type, place }: Plugin): string | null {
+    const [strange] = othersThan(args, ["exps", "ips", "sets", "files", "auto_reload"]);
+    if (strange !== undefined) return `\`${strange.key}\` in line ${strange.place.line} is not known`;
+    if (othersThan(args, ["auto_reload"]).length === 0)
+      this.#findings.add("risk", place, `\`${tag}\` (${type}) holds nothing: nothing is found in it, as before`);
+    return null;
   }
 
   #filesOf({ args, tag, place }: Plugin, kind: ListFile["kind"]): readonly ListFile[] {
@@ -370,13 +383,17 @@ export class MosdnsGroups {
     const wanted = only.length === 0 ? all : all.filter((item) => only.includes(textAt(item, "tag")));
     const servers = new Map<string, SourceServer>();
     const proxies = new Set<string>();
+    const reasons: string[] = [];
     for (const item of wanted) {
       const read = this.#readServer(item);
-      if (read === null) continue;
+      if ("why" in read) {
+        reasons.push(`${read.why} (line ${item.place.line})`);
+        continue;
+      }
       addServer(servers, read);
       proxies.add(textAt(item, "socks5") || textAt(args, "socks5"));
     }
-    if (servers.size === 0) return { why: `none of the servers of \`${tag}\` can be asked` };
+    if (servers.size === 0) return { why: whyNobody(tag, reasons) };
     const [socks5 = "", ...others] = proxies;
     if (others.length > 0) {
       // Rule 13: with one proxy for all, a server would be asked another way than it was.
@@ -390,7 +407,7 @@ export class MosdnsGroups {
     return serverGroup(name, [...servers.values()], place, { strategy: isRace || servers.size === 1 ? "race" : "spread", proxy });
   }
 
-  #readServer(item: Tree): SourceServer | null {
+  #readServer(item: Tree): SourceServer | Unread {
     const written = item.kind === "scalar" ? textOf(item) : textAt(item, "addr");
     const { place } = item;
     for (const { key, place: at } of othersThan(item, ["addr", "dial_addr", "socks5", "bootstrap", ...TUNING]))
@@ -398,10 +415,11 @@ export class MosdnsGroups {
     for (const bootstrap of itemsOf(childOf(item, "bootstrap"))) this.#addBootstrap(bootstrap);
     if (/^udpme:/i.test(written))
       this.#findings.add("changed", place, "`udpme` is plain UDP: forged answers are told by other signs");
-    const read = readServer(written, { at: textAt(item, "dial_addr") });
+    const read = written === "" ? { why: "it has no address" } : readServer(written, { at: textAt(item, "dial_addr") });
     if ("server" in read) return read.server;
-    this.#findings.add("left", place, `the server \`${shownServer(written)}\`: ${read.why}`);
-    return null;
+    const why = `the server \`${shownServer(written)}\`: ${read.why}`;
+    this.#findings.add("left", place, why);
+    return { why };
   }
 
   #addBootstrap(item: Tree): void {

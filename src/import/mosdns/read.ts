@@ -11,15 +11,18 @@ import { walk } from "./walk.ts";
 export function readMosdns(file: string, findings: Findings): Meaning {
   const bundle = readBundle(file, findings);
   const sequences = [...bundle.plugins.values()].filter(({ type }) => type === "sequence");
-  const isFour = sequences.some(({ args }) => childOf(args, "exec") !== null);
-  const isFive =
-    sequences.some(({ args }) => args?.kind === "list") ||
-    [...bundle.plugins.values()].some(({ type }) => SERVER_TYPES.includes(type));
-  if (isFour === isFive)
+  const four = sequences.find(({ args }) => childOf(args, "exec") !== null);
+  const five =
+    sequences.find(({ args }) => args?.kind === "list") ??
+    bundle.plugins.values().find(({ type }) => SERVER_TYPES.includes(type));
+  if (four !== undefined && five !== undefined)
     throw new ImportError(
-      { file, line: 1 },
-      "sequences of mosdns 5 are lists, those of mosdns 4 have `exec`: this has neither, or both",
+      five.place,
+      `\`${five.tag}\` is of mosdns 5, and \`${four.tag}\` (line ${four.place.line}) of mosdns 4, whose sequences have \`exec\`: leave those of one version`,
     );
+  if (four === undefined && five === undefined)
+    throw new ImportError({ file, line: 1 }, "there is no sequence: those of mosdns 5 are lists, those of mosdns 4 have `exec`");
+  const isFour = four !== undefined;
   const { entry, settings } = readListeners(bundle, findings);
   const plugins = new MosdnsPlugins(bundle, findings);
   const reader = isFour ? new StepReader4(plugins) : new StepReader5(plugins);

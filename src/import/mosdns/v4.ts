@@ -44,7 +44,7 @@ export class StepReader4 {
     if (item.kind === "list") return this.#steps(item);
     if (childOf(item, "primary") !== null) return [this.#fallback(item)];
     if (childOf(item, "parallel") !== null || childOf(item, "load_balance") !== null)
-      return [{ kind: "unknown", why: "`parallel` and `load_balance` of sequences", place }];
+      return [{ kind: "unknown", why: "`parallel` and `load_balance` of sequences are not followed", place }];
     const [other] = othersThan(item, ["if", "if_and", "exec", "else_exec", "goto"]);
     if (other !== undefined) return [{ kind: "unknown", why: `a step with \`${other.key}\``, place }];
     const exec = this.#steps(childOf(item, "exec"));
@@ -77,8 +77,10 @@ export class StepReader4 {
 
   #test(written: string): Test {
     const parsed = parseExpression(written);
-    const unknown: Test = { kind: "unknown", why: `the condition \`${written}\`` };
-    return parsed === null ? unknown : mapWords(parsed, (word) => this.#matcher(word) ?? unknown);
+    const unknown: Test = { kind: "unknown", why: `the condition \`${written}\` is not followed` };
+    return parsed === null
+      ? unknown
+      : mapWords(parsed, (word) => this.#matcher(word) ?? { kind: "unknown", why: `the condition \`${word}\` is not known` });
   }
 
   #matcher(word: string): Test | null {

@@ -96,7 +96,9 @@ export class StepReader5 {
       case "qclass":
         return { kind: "constant", value: args.includes("1") };
       default:
-        return word.startsWith("$") ? this.#matcherPlugin(word.slice(1), shown) : unknown;
+        return word.startsWith("$")
+          ? this.#matcherPlugin(word.slice(1), shown)
+          : { kind: "unknown", why: `${shown} is not followed` };
     }
   }
 
