@@ -55,7 +55,9 @@ export interface ChosenAddresses {
 }
 
 /** What an answer may be, as tests tell them apart: addresses in some of the lists that are tested, or in none of them. */
-type Answer = { readonly kind: "addresses"; readonly within: ReadonlySet<string> } | { readonly kind: "empty" | "failed" };
+type Answer =
+  | { readonly kind: "addresses"; readonly within: ReadonlySet<string> }
+  | { readonly kind: "empty" | "denied" | "failed" };
 
 /** What becomes of each kind of answer. */
 interface Leaves {
@@ -66,6 +68,8 @@ interface Leaves {
   /** Addresses in no list. */
   readonly foreign: Outcome;
   readonly empty: Outcome;
+  /** NXDOMAIN, where something else becomes of it. */
+  readonly denied: Outcome;
   readonly failed: Outcome;
   /** Addresses in one other list, and in it and the country's. */
   readonly listed: readonly { readonly networks: Networks; readonly alone: Outcome; readonly atHome: Outcome }[];
@@ -199,7 +203,15 @@ export class Lowering {
     if (of === null) return this.#close(place, "an answer is judged that no group gave");
     const leaves = this.#leaves(outcome, instead);
     if ("why" in leaves) return this.#close(leaves.place, leaves.why);
-    const { home, foreign, empty, failed, listed } = leaves;
+    const { home, foreign, empty, denied, failed, listed } = leaves;
+    if (askedKey(denied) !== askedKey(empty)) {
+      const then = [...new Set(asksOf(denied).map(({ group }) => `\`${group.name}\``))];
+      this.#findings.add(
+        "changed",
+        place,
+        `NXDOMAIN of \`${of.group.name}\` counts here as an answer without addresses: what became of it was ${then[0] === undefined ? "another answer" : `an answer of ${then.join(" or ")}`}`,
+      );
+    }
     const self = askedKey(outcome.of);
     const isSelf = (leaf: Outcome) => askedKey(leaf) === self;
     const isForeign = (leaf: Outcome) => askedKey(leaf) === askedKey(foreign);
@@ -207,7 +219,11 @@ export class Lowering {
       const far = this.#group(foreign);
       const kept = listed.filter(({ alone }) => isSelf(alone));
       const keepNearIf = joinedOf(leaves.own, kept);
-      if (far === null || keepNearIf === null) return this.#close(place, "answers are dropped, and nobody else is asked");
+      if (far === null || keepNearIf === null)
+        return this.#close(
+          place,
+          `an answer of \`${of.group.name}\` that is dropped is followed by no group that can be asked here`,
+        );
       const near = this.#dropping(
         of,
         listed.filter(({ alone, atHome }) => !isSelf(atHome) || !(isSelf(alone) || isForeign(alone))),
@@ -269,7 +285,7 @@ export class Lowering {
           place,
           `where \`${of.group.name}\` failed something else was answered; here it is SERVFAIL`,
         );
-      return { kind: "upstream", group: dropped.length > 0 || !isSelf(failed) ? { ...first, fallback: group } : of };
+      return { kind: "upstream", group: this.#withSpare(first, group, place) };
     }
     if (isSelf(foreign)) {
       const near = this.#group(this.#keptNear(home, self) ?? home);
@@ -320,6 +336,23 @@ export class Lowering {
       return this.#action(foreign);
     }
     return this.#closeUnused(outcome, of);
+  }
+
+  /** A group stands in for this one in place of its own that does; without any its own stays, and is asked for what is dropped. */
+  #withSpare(group: AskedGroup, spare: AskedGroup | null, place: Place): AskedGroup {
+    const own = group.fallback;
+    if (own === null) return { ...group, fallback: spare };
+    if (spare !== null) {
+      this.#findings.add("changed", place, `when \`${group.group.name}\` fails, \`${own.group.name}\` is not asked`);
+      return { ...group, fallback: spare, afterMs: null };
+    }
+    if (group.drop.length > 0)
+      this.#findings.add(
+        sideOfAll(own.group.servers) === sideOfAll(group.group.servers) ? "changed" : "leak",
+        place,
+        `where no address of an answer of \`${group.group.name}\` is left, \`${own.group.name}\` is asked here: something else was answered`,
+      );
+    return group;
   }
 
   /** What hangs on a list is followed for that of the country, and where the list alone keeps an answer. */
@@ -389,13 +422,14 @@ export class Lowering {
       home: within(own),
       foreign: within(),
       empty: follow({ kind: "empty" }),
+      denied: follow({ kind: "denied" }),
       failed: follow({ kind: "failed" }),
     };
     const listed = tests
       .filter((networks) => networks !== own)
       .map((networks) => ({ networks, alone: within(networks), atHome: within(networks, own) }));
-    const { home, foreign, empty, failed } = found;
-    const leaves = [home, foreign, empty, failed, ...listed.flatMap(({ alone, atHome }) => [alone, atHome])];
+    const { home, foreign, empty, denied, failed } = found;
+    const leaves = [home, foreign, empty, denied, failed, ...listed.flatMap(({ alone, atHome }) => [alone, atHome])];
     return leaves.find((leaf) => leaf.kind === "unknown") ?? { ...found, listed };
   }
 
@@ -417,14 +451,15 @@ export class Lowering {
         return this.#group(outcome.of);
       case "judge": {
         const leaves = this.#leaves(outcome, null);
-        if ("why" in leaves || outcome.of.kind !== "ask") return null;
+        const of = "why" in leaves ? null : this.#group(outcome.of);
+        if ("why" in leaves || of === null) return null;
         const isKept = askedKey(leaves.foreign) === askedKey(outcome.of);
         const group = this.#group(leaves.foreign);
         if (group !== null)
           this.#findings.add(
             "changed",
             outcome.place,
-            `of these two \`${group.group.name}\` alone is asked${isKept ? "" : `, not \`${outcome.of.group.name}\` before it`}`,
+            `of these two \`${group.group.name}\` alone is asked${isKept ? "" : `, not \`${of.group.name}\` before it`}`,
           );
         return group;
       }
@@ -530,8 +565,9 @@ function truthOf(test: ResponseTest, answer: Answer): boolean | string {
     case "valid":
       return answer.kind === "addresses";
     case "rcode":
-      if (test.codes.every((code) => code === 2 || code === 5)) return answer.kind === "failed";
-      return `a condition on rcode ${test.codes.join(", ")}`;
+      if (!test.codes.every((code) => [0, 2, 3, 5].includes(code))) return `a condition on rcode ${test.codes.join(", ")}`;
+      if (answer.kind === "failed") return test.codes.includes(2) || test.codes.includes(5);
+      return test.codes.includes(answer.kind === "denied" ? 3 : 0);
     case "unknown":
       return test.why;
     default:

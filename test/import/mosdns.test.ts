@@ -641,6 +641,55 @@ describe("answers made here", () => {
     await expectDecisions(outcome, { "ads.x.example": "refused", "x.example": "far" });
   });
 
+  test("a dropped answer is followed by a comparison of groups that stand in for each other", async () => {
+    const plugins =
+      "  - { tag: abroad, type: fallback, args: { primary: far, secondary: third } }\n  - { tag: third, type: forward, args: { upstreams: [{ addr: 9.9.9.9 }] } }\n";
+    const outcome = await five(
+      'exec: $near\n{ matches: "!resp_ip $home", exec: drop_resp }\n{ matches: has_resp, exec: accept }\nexec: $abroad\n{ matches: resp_ip $home, exec: drop_resp }\n{ matches: "!has_resp", exec: $near }',
+      plugins,
+    );
+    expect(outcome.text).toMatch(/compare: \{ near: near, far: far-then-third, keepNearIf: list:home \}/);
+    expect(outcome.told("changed")).toContain("of these two `far` alone is asked");
+  });
+
+  test("a limit on how fast clients ask is told, and PTR that are answered from memory", async () => {
+    const outcome = await five(
+      '{ matches: "!$limit", exec: reject 5 }\nexec: $memory\nexec: $far',
+      "  - { tag: limit, type: rate_limiter, args: { qps: 20 } }\n  - { tag: memory, type: reverse_lookup, args: { handle_ptr: true } }\n",
+    );
+    await expectDecisions(outcome, { "x.example": "far" });
+    expect(outcome.told("changed")).toContain("`limit`: how fast a client may ask is set by `access.rateLimit`");
+    expect(outcome.told("changed")).toContain("`memory` answered PTR for addresses that clients had been given");
+    expect(outcome.told("left")).not.toContain("`memory`");
+  });
+
+  test("an answer without addresses is in no list; a group that stands in stays where addresses are dropped", async () => {
+    const both = (second: string) => `  - { tag: both, type: fallback, args: { primary: far, secondary: ${second} } }\n`;
+    const third = "  - { tag: third, type: forward, args: { upstreams: [{ addr: 9.9.9.9 }] } }\n";
+    const steps = (matches: string) => `exec: $both\n{ matches: ${matches}, exec: reject 0 }`;
+    const text = await five(steps("[qtype 16 15, resp_ip $banned]"), `${both("third")}${third}`);
+    expect(text.text).not.toContain("drop:");
+    await expectDecisions(text, { "x.example TXT": "far-then-third", "x.example": "far-then-third" });
+    const banned = { "local.txt": "203.0.113.0/24\n" };
+    const set = "  - { tag: local, type: ip_set, args: { files: [local.txt] } }\n";
+    const dropped = await five(steps("resp_ip $local"), `${both("third")}${third}${set}`, banned);
+    expect(dropped.config?.upstreams.groups.find(({ name }) => name === "far-then-third")?.fallback).toBe("third");
+    expect(dropped.told("changed")).toContain("where no address of an answer of `far` is left, `third` is asked here");
+    expect((await five(steps("resp_ip $local"), `${both("near")}${set}`, banned)).told("leak")).toContain(
+      "is left, `near` is asked here",
+    );
+  });
+
+  test("NXDOMAIN that another group was asked after is believed, which is told", async () => {
+    const outcome = await five("exec: $far\n{ matches: rcode 3, exec: forward 9.9.9.9 }\n{ matches: rcode 2 5, exec: $near }");
+    await expectDecisions(outcome, { "x.example": "far-then-near" });
+    expect(outcome.told("changed")).toContain(
+      "NXDOMAIN of `far` counts here as an answer without addresses: what became of it was an answer of `9.9.9.9` or `near`",
+    );
+    const { error } = await five("exec: $far\n{ matches: rcode 1, exec: $near }");
+    expect(error?.message).toContain("a condition on rcode 1");
+  });
+
   test("a server that is asked again when its answer was dropped is no comparison", async () => {
     const outcome = await five('exec: $far\n{ matches: resp_ip $home, exec: drop_resp }\n{ matches: "!has_resp", exec: $far }');
     await expectDecisions(outcome, { "unknown.example": "far" });

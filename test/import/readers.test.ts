@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { run } from "../../src/cli/run.ts";
 import { testTerminal } from "../cli/terminal.ts";
-import { CHINA_ADDRESSES, decide, decisions, expectDecisions, folder, type Outcome, runImport } from "./sources.ts";
+import { CHINA_ADDRESSES, decide, decisions, expectDecisions, folder, type Outcome, runImport, sequence } from "./sources.ts";
 
 /** The groups of the new file: their servers by their names. */
 function groupsOf({ config }: Outcome): Readonly<Record<string, readonly string[]>> {
@@ -1565,6 +1565,17 @@ test("`no-ipv6` of chinadns-ng for a tag holds for names of no list too, where t
   expect(await decide(outcome, ["w.example AAAA", "w.example A", "home.example AAAA"])).toEqual(["nodata", "trust", "china"]);
 });
 
+test("of `no-ipv6` of chinadns-ng what is about addresses is told, and the other tags hold", async () => {
+  const outcome = await runImport("chinadns-ng.conf", {
+    "chinadns-ng.conf":
+      "china-dns 223.5.5.5\ntrust-dns 8.8.8.8\nchnlist-file chn.txt\ngfwlist-file gfw.txt\ndefault-tag chn\nno-ipv6 tag:gfw,tag:chn@ip:non_china\n",
+    "chn.txt": "home.example\n",
+    "gfw.txt": "far.example\n",
+  });
+  expect(await decide(outcome, ["far.example AAAA", "far.example", "home.example AAAA"])).toEqual(["nodata", "trust", "china"]);
+  expect(outcome.told("changed")).toContain("6: `tag:chn@ip:non_china` of `no-ipv6`: by address AAAA is not emptied");
+});
+
 test("chinadns-ng: included files, the group of names that no list knows, and types that are none", async () => {
   const outcome = await runImport("chinadns-ng.conf", {
     "chinadns-ng.conf": "config more.conf\nchnlist-file chn.txt\ndefault-tag office\nfilter-qtype 65,AAAAA\n",
@@ -1587,4 +1598,18 @@ test("the name of `+.x` beats a star in a policy of mihomo", async () => {
   const [star, literal, below] = await decide(outcome, ["c.a.example.com", "b.a.example.com", "x.b.a.example.com"]);
   expect(literal).toBe(below);
   expect(star).not.toBe(literal);
+});
+
+test("what mosdns-x and its derivatives have besides: ANY is empty, aliases and all addresses are shown, which is told", async () => {
+  const outcome = await runImport("config.yaml", {
+    "config.yaml": `plugins:
+  - { tag: two, type: limit_ip, args: { limit: 2 } }
+  - { tag: up, type: fast_forward, args: { upstream: [{ addr: 8.8.8.8 }] } }
+${sequence("main", "_reject_any\nup\ntwo\n_no_cname", true)}servers:
+  - { exec: main, listeners: [{ protocol: udp, addr: "127.0.0.1:5300" }] }
+`,
+  });
+  expect(await decide(outcome, ["x.example ANY", "x.example"])).toEqual(["nodata", "up"]);
+  expect(outcome.told("changed")).toContain("aliases on the way to an address are shown: `_no_cname` took them out");
+  expect(outcome.told("changed")).toContain("answers hold all their addresses: `two` left some of them");
 });

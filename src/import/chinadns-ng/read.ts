@@ -232,13 +232,14 @@ class Reader {
   #ipv6(tagged: readonly Tagged[]): readonly ModelRule[] {
     return this.#lines.flatMap(({ key, value, place }): ModelRule[] => {
       if (key !== "no-ipv6") return [];
-      const tags = value.split(",").flatMap((tag) => (tag === "" ? [] : tag.trim().replace(/^tag:/, "")));
-      if (tags.length === 0) return [modify(ANYTHING, { ipv6: "nodata" }, place)];
+      const written = value.split(",").flatMap((tag) => (tag.trim() === "" ? [] : tag.trim()));
+      if (written.length === 0) return [modify(ANYTHING, { ipv6: "nodata" }, place)];
       // `tag:gfw@ip:china` and the like.
-      if (tags.some((tag) => tag.includes("ip:"))) {
-        this.#findings.add("changed", place, `\`no-ipv6 ${value}\`: by address AAAA is not emptied`);
-        return [];
-      }
+      const byAddress = written.filter((tag) => tag.includes("ip:") && !tag.endsWith("@ip:*"));
+      if (byAddress.length > 0)
+        this.#findings.add("changed", place, `\`${byAddress.join(",")}\` of \`no-ipv6\`: by address AAAA is not emptied`);
+      const tags = written.flatMap((tag) => (byAddress.includes(tag) ? [] : tag.replace(/^tag:|@ip:\*$/g, "")));
+      if (tags.length === 0) return [];
       const names = this.#namesOf(tags, tagged, { place, kind: "changed", what: "AAAA is emptied" });
       const conditions = names === null ? [] : [names];
       // Names of no list have a tag too.

@@ -1,7 +1,7 @@
 import { RCODE, TYPE, typeNumber } from "../../dns/types.ts";
 import { isNetwork } from "../lists.ts";
 import type { Findings, Host, Place, ResponseTest } from "../model.ts";
-import { numberAt, type Tree } from "../source.ts";
+import { isOn, numberAt, type Tree } from "../source.ts";
 import { type Bundle, FORWARD_TYPES, MosdnsGroups, MosdnsSets, type Plugin } from "./bundle.ts";
 import type { AskedFor, Unread } from "./providers.ts";
 import type { Steps, Test } from "./steps.ts";
@@ -28,7 +28,13 @@ export class MosdnsPlugins {
   stepsOf(plugin: Plugin, place: Place, sideEffects: ReadonlySet<string>, only: readonly string[] = []): Steps | null {
     const { tag, type } = plugin;
     if (FORWARD_TYPES.includes(type)) return [{ kind: "forward", group: this.groups.groupOf(plugin, only), tag, place }];
-    if (sideEffects.has(type))
+    if (type === "reverse_lookup" && isOn(plugin.args, "handle_ptr"))
+      this.findings.add(
+        "changed",
+        plugin.place,
+        `\`${tag}\` answered PTR for addresses that clients had been given (\`handle_ptr\`): here such questions are asked like others`,
+      );
+    else if (sideEffects.has(type))
       this.findings.add("left", plugin.place, `\`${tag}\` (${type}): nothing here corresponds to it, and no answer hangs on it`);
     else if (type !== "cache") return null;
     else if (!this.caches.includes(plugin)) this.caches.push(plugin);

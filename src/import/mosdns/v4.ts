@@ -1,3 +1,4 @@
+import { TYPE } from "../../dns/types.ts";
 import { isNetwork } from "../lists.ts";
 import type { Place } from "../model.ts";
 import { childOf, isOn, itemsOf, numberAt, othersThan, pathBeside, type Tree, textAt, textOf } from "../source.ts";
@@ -158,6 +159,17 @@ export class StepReader4 {
         return preferSteps("ipv4", place);
       case "_prefer_ipv6":
         return preferSteps("ipv6", place);
+      case "_reject_any": {
+        // mosdns-x: a record that says that nobody asks so any more.
+        const steps: Steps = [
+          { kind: "answer", answer: "nodata", place },
+          { kind: "accept", place },
+        ];
+        return [{ kind: "if", test: { kind: "types", types: [TYPE.ANY] }, yes: steps, no: [], place }];
+      }
+      case "_no_cname":
+        this.#plugins.findings.add("changed", place, "aliases on the way to an address are shown: `_no_cname` took them out");
+        return [];
       case "_no_ecs":
         return [{ kind: "ecs", ecs: null, forced: true, place }];
       default: {
@@ -184,6 +196,9 @@ export class StepReader4 {
           this.#plugins.findings.add("changed", place, "a redirected name is answered with an alias, which mosdns 4 hid");
         return redirectSteps(aliases, place);
       }
+      case "limit_ip":
+        this.#plugins.findings.add("changed", place, `answers hold all their addresses: \`${plugin.tag}\` left some of them`);
+        return [];
       case "blackhole":
         return this.#blackhole(args, place);
       case "ttl":

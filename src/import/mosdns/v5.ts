@@ -107,6 +107,14 @@ export class StepReader5 {
     const plugin = this.#plugins.bundle.plugins.get(tag);
     if (plugin === undefined) return unknownTest(shown, { why: `there is no plugin \`${tag}\`` });
     const items = itemsOf(plugin.args);
+    if (plugin.type === "rate_limiter") {
+      this.#plugins.findings.add(
+        "changed",
+        plugin.place,
+        `\`${tag}\`: how fast a client may ask is set by \`access.rateLimit\`, and the rule is as if nobody asked too fast`,
+      );
+      return { kind: "constant", value: true };
+    }
     if (plugin.type === "any_match") return this.#anyOf(plugin, items, shown);
     if (!["qname", "question", "qtype", "client_ip", "resp_ip", "cname", "ptr_ip"].includes(plugin.type))
       return unknownTest(shown, { why: `\`${tag}\` is of the type \`${plugin.type}\`` });

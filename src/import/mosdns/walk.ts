@@ -1,4 +1,5 @@
 import { rangeFromText } from "../../dns/address.ts";
+import { TYPE } from "../../dns/types.ts";
 import { unreachable } from "../../lib/unreachable.ts";
 import { networksSet } from "../lists.ts";
 import { asksOf } from "../lower.ts";
@@ -623,8 +624,8 @@ function atomTruth(path: Path, atom: Atom): boolean | null {
     case "mark":
       return path.marks.has(atom.mark);
     case "response":
-      // Without an answer nothing is in a list, and no code matches.
-      return path.answer === null ? false : null;
+      // Without an answer nothing is in a list, and no code matches; without addresses nothing is in a list either.
+      return path.answer === null || (atom.test.kind === "addresses" && !mayHaveAddresses(path)) ? false : null;
     case "types": {
       const own = path.condition.types;
       if (own?.every((type) => atom.types.includes(type)) === true) return true;
@@ -647,6 +648,10 @@ function atomTruth(path: Path, atom: Atom): boolean | null {
     default:
       return unreachable(atom);
   }
+}
+
+function mayHaveAddresses({ condition: { types }, notTypes }: Path): boolean {
+  return [TYPE.A, TYPE.AAAA].some((type) => types?.includes(type) !== false && !notTypes.has(type));
 }
 
 /** Networks that are in both; ids where both have them. */
