@@ -360,7 +360,10 @@ export class Lowering {
     const tests = testsOf(outcome);
     const [networks] = tests;
     if (networks === undefined || tests.some((each) => this.#lists.isHome(each)))
-      return this.#close(outcome.place, "an answer is asked for and never used");
+      return this.#close(
+        outcome.place,
+        `\`${group.name}\` is asked only to find out whom to ask then: its own answer is used for no address`,
+      );
     const [list] = networks.lists;
     const [shown, held] =
       list === undefined
@@ -560,8 +563,11 @@ function askedKey(outcome: Outcome, ...ignored: readonly string[]): string {
 /** A text says why it is not known. */
 function truthOf(test: ResponseTest, answer: Answer): boolean | string {
   switch (test.kind) {
-    case "addresses":
-      return answer.kind === "addresses" && answer.within.has(meaningKey(test.networks));
+    case "addresses": {
+      const families = wholeFamilies(test.networks);
+      if (families === 1) return "a condition on all addresses of one family";
+      return answer.kind === "addresses" && (families === 2 || answer.within.has(meaningKey(test.networks)));
+    }
     case "valid":
       return answer.kind === "addresses";
     case "rcode":
@@ -575,10 +581,16 @@ function truthOf(test: ResponseTest, answer: Answer): boolean | string {
   }
 }
 
-/** The address tests of a tree, the outer first. */
+/** Of how many families the networks hold every address: such a test only asks whether there is one. */
+function wholeFamilies({ networks }: Networks): number {
+  return new Set(networks.filter((network) => network.endsWith("/0")).map((network) => network.includes(":"))).size;
+}
+
+/** The address tests of a tree that tell addresses apart, the outer first. */
 function testsOf(outcome: Outcome): readonly Networks[] {
   if (outcome.kind !== "judge") return [];
-  const own = outcome.test.kind === "addresses" ? [outcome.test.networks] : [];
+  const { test } = outcome;
+  const own = test.kind === "addresses" && wholeFamilies(test.networks) === 0 ? [test.networks] : [];
   return [...own, ...testsOf(outcome.yes), ...testsOf(outcome.no)];
 }
 

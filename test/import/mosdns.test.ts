@@ -690,6 +690,21 @@ describe("answers made here", () => {
     expect(error?.message).toContain("a condition on rcode 1");
   });
 
+  test("a condition on all addresses asks whether there is one", async () => {
+    const all = "0.0.0.0/0 ::/0";
+    const outcome = await five(
+      `exec: $far\n{ matches: "!resp_ip ${all}", exec: accept }\n{ matches: resp_ip $home, exec: $near }`,
+    );
+    expect(outcome.text).toMatch(/compare: \{ near: near, far: far, keepNearIf: list:home, first: far \}/);
+    expect(outcome.text).not.toContain("drop:");
+    const refused = await five(
+      `exec: $far\n{ matches: "!resp_ip ${all}", exec: accept }\n{ matches: resp_ip $home, exec: $near }\n{ matches: "!resp_ip $home", exec: forward 9.9.9.9 }`,
+    );
+    expect(refused.error?.message).toContain("`far` is asked only to find out whom to ask then");
+    const four = await five("exec: $far\n{ matches: resp_ip 0.0.0.0/0, exec: $near }");
+    expect(four.error?.message).toContain("a condition on all addresses of one family");
+  });
+
   test("a server that is asked again when its answer was dropped is no comparison", async () => {
     const outcome = await five('exec: $far\n{ matches: resp_ip $home, exec: drop_resp }\n{ matches: "!has_resp", exec: $far }');
     await expectDecisions(outcome, { "unknown.example": "far" });

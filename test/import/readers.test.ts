@@ -1307,6 +1307,17 @@ describe("mihomo", () => {
     );
   });
 
+  test("a server whose name is in `hosts` is asked there", async () => {
+    const outcome = await mihomo(
+      "  nameserver: ['https://dns.example/dns-query', 'tls://dot.example']\n",
+      "hosts: { dns.example: [9.9.9.9, 149.112.112.112], other.example: 1.2.3.4 }\n",
+    );
+    expect(outcome.config?.upstreams.groups[0]?.servers.map(({ addresses }) => addresses)).toEqual([
+      ["9.9.9.9", "149.112.112.112"],
+      [],
+    ]);
+  });
+
   test("a set that stands in the configuration is read, and merged maps are", async () => {
     const policy = (what: string) => `${NAMESERVER}  nameserver-policy:\n    'rule-set:far': ${what}\n`;
     const set = (behavior: string, lines: readonly string[]) =>

@@ -152,7 +152,7 @@ class Reader {
         reasons.push(`${why} (line ${item.place.line})`);
         continue;
       }
-      servers.set(read.server.url, read.server);
+      servers.set(read.server.url, { ...read.server, addresses: this.#addressesOf(written) });
       const parts = fragment.split("&").filter((part) => part !== "");
       const isHttps = written.startsWith("https:");
       const via = isHttps ? parts.find((part) => !part.includes("=")) : fragment;
@@ -187,6 +187,15 @@ class Reader {
         place,
       };
     return askGroup(serverGroup(name, [...servers.values()], place, { proxy: proxied.has(true) ? this.#proxy : null }), ecs);
+  }
+
+  /** Where the server is, if `hosts` says it: mihomo looks there before it asks for the name of a server. */
+  #addressesOf(written: string): readonly string[] {
+    const name = hostName(written.replace(/^\w+:\/\//, "").replace(/[:/].*$/s, ""));
+    const entry = mapEntries(childOf(this.#tree, "hosts")).find(({ key }) => key.toLowerCase() === name);
+    return itemsOf(entry?.value ?? null)
+      .map(textOf)
+      .filter(isAddress);
   }
 
   /** Whether the proxy of this name is none. */
