@@ -716,6 +716,11 @@ describe("answers made here", () => {
       "  - { tag: none, type: ecs_handler, args: { forward: false, send: false } }\n",
     );
     expect(outcome.config?.upstreams.groups[0]?.ecs).toBeNull();
+    const both = await five(
+      "exec: $both\nexec: $near",
+      "  - { tag: both, type: ecs_handler, args: { forward: true, send: true } }\n",
+    );
+    expect(both.told("changed")).toContain("`both` added the client's own network to questions without a client subnet");
   });
 });
 

@@ -208,7 +208,15 @@ export class StepReader5 {
         return [this.#fallback(plugin)];
       case "ecs_handler": {
         const preset = textAt(plugin.args, "preset");
-        if (isOn(plugin.args, "forward")) return [{ kind: "ecs", ecs: "forward", forced: false, place }];
+        if (isOn(plugin.args, "forward")) {
+          if (preset !== "" || isOn(plugin.args, "send"))
+            this.#plugins.findings.add(
+              "changed",
+              plugin.place,
+              `\`${plugin.tag}\` added ${preset === "" ? "the client's own network" : `\`${preset}\``} to questions without a client subnet: here they have none`,
+            );
+          return [{ kind: "ecs", ecs: "forward", forced: false, place }];
+        }
         return ecsSteps({ isSent: isOn(plugin.args, "send"), preset, args: plugin.args }, place);
       }
       case "ttl":
