@@ -565,13 +565,14 @@ function truthOf(test: ResponseTest, answer: Answer): boolean | string {
   switch (test.kind) {
     case "addresses": {
       const families = wholeFamilies(test.networks);
-      if (families === 1) return "a condition on all addresses of one family";
+      if (families === 1) return "a condition on all addresses of one family is not followed";
       return answer.kind === "addresses" && (families === 2 || answer.within.has(meaningKey(test.networks)));
     }
     case "valid":
       return answer.kind === "addresses";
     case "rcode":
-      if (!test.codes.every((code) => [0, 2, 3, 5].includes(code))) return `a condition on rcode ${test.codes.join(", ")}`;
+      if (!test.codes.every((code) => [0, 2, 3, 5].includes(code)))
+        return `a condition on rcode ${test.codes.join(", ")} is not followed`;
       if (answer.kind === "failed") return test.codes.includes(2) || test.codes.includes(5);
       return test.codes.includes(answer.kind === "denied" ? 3 : 0);
     case "unknown":

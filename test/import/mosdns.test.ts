@@ -194,7 +194,7 @@ describe("answers that are judged", () => {
   test("a block by the alias of an answer sends no name elsewhere, and is told", async () => {
     const outcome = await five("exec: $near\n{ matches: cname ads.example, exec: reject 3 }\nexec: accept");
     await expectDecisions(outcome, { "x.example": "near" });
-    expect(outcome.told("risk")).toContain("the condition `cname ads.example`: what was answered `nxdomain`");
+    expect(outcome.told("risk")).toContain("the condition `cname ads.example` is not followed: what was answered `nxdomain`");
     const elsewhere = await five("exec: $near\n{ matches: cname far.example, exec: $far }\nexec: accept");
     expect(elsewhere).toMatchObject({ code: 1, text: "" });
   });

@@ -125,7 +125,7 @@ function interpret(program: Steps, question: Asked): string | null {
       case "clients":
         return test.clients.some((client) => contains(client, question.client));
       case "response":
-        return state.answer !== null && judge(test.test, question.answers[state.answer] ?? "empty");
+        return state.answer !== null && judge(test.test, question, state.answer);
       case "has-response":
         return state.answer !== null;
       case "mark":
@@ -184,8 +184,10 @@ function attempt(run: () => boolean): boolean | null {
   }
 }
 
-function judge(test: ResponseTest, answer: "home" | "empty" | "foreign"): boolean {
-  return test.kind === "addresses" ? answer === "home" : answer !== "empty";
+/** An answer for another type than A and AAAA has no addresses. */
+function judge(test: ResponseTest, { type, answers }: Asked, from: string): boolean {
+  const answer = answers[from] ?? "empty";
+  return test.kind === "addresses" ? answer === "home" && (type === 1 || type === 28) : answer !== "empty";
 }
 
 function matches(pattern: string, name: string): boolean {
@@ -224,7 +226,7 @@ function endOf(outcome: Outcome, question: Asked): string | null {
       return `!${outcome.answer}`;
     case "judge": {
       const of = endOf(outcome.of, question);
-      return endOf(judge(outcome.test, question.answers[of ?? ""] ?? "empty") ? outcome.yes : outcome.no, question);
+      return endOf(judge(outcome.test, question, of ?? "") ? outcome.yes : outcome.no, question);
     }
     case "fallback":
       return endOf(outcome.first, question) ?? endOf(outcome.second, question);

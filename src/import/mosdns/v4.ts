@@ -99,7 +99,10 @@ export class StepReader4 {
   #queryMatcher({ args, tag }: Plugin): Test {
     const of = othersThan(args, []).map(
       ({ key, value }): Test =>
-        this.#queryTest(key, itemsOf(value), `\`${key}\` of \`${tag}\``) ?? { kind: "unknown", why: `\`${key}\` of \`${tag}\`` },
+        this.#queryTest(key, itemsOf(value), `\`${key}\` of \`${tag}\``) ?? {
+          kind: "unknown",
+          why: `\`${key}\` of \`${tag}\` is not known`,
+        },
     );
     return of.length === 0 ? { kind: "constant", value: false } : { kind: "all", of };
   }
@@ -130,7 +133,7 @@ export class StepReader4 {
       if (key === "ip") return this.#plugins.addressesTest(items, `\`ip\` of \`${tag}\``);
       const codes = items.map((item) => Number(textOf(item)));
       if (key === "rcode" && codes.every(Number.isInteger)) return responseTest({ kind: "rcode", codes });
-      return responseTest({ kind: "unknown", why: `\`${key}\` of \`${tag}\`` });
+      return responseTest({ kind: "unknown", why: `\`${key}\` of \`${tag}\` is not followed` });
     });
     return of.length === 0 ? { kind: "constant", value: false } : { kind: "all", of };
   }

@@ -61,7 +61,7 @@ export class StepReader5 {
     const [word = "", ...args] = written.split(/\s+/);
     const words = args.map((text): Tree => ({ kind: "scalar", text, place: item.place }));
     const shown = `the condition \`${written}\``;
-    const unknown: Test = { kind: "unknown", why: shown };
+    const unknown: Test = { kind: "unknown", why: `${shown} is not followed` };
     switch (word) {
       case "_true":
       case "_false":
@@ -83,10 +83,12 @@ export class StepReader5 {
         return this.#plugins.addressesTest(words, shown);
       case "rcode": {
         const codes = args.map(rcodeNumber);
-        return responseTest(codes.every(Number.isInteger) ? { kind: "rcode", codes } : { kind: "unknown", why: written });
+        return responseTest(
+          codes.every(Number.isInteger) ? { kind: "rcode", codes } : { kind: "unknown", why: `${shown} is not followed` },
+        );
       }
       case "cname":
-        return responseTest({ kind: "unknown", why: `the condition \`${written}\`` });
+        return responseTest({ kind: "unknown", why: `the condition \`${written}\` is not followed` });
       case "has_wanted_ans":
         return responseTest({ kind: "valid" });
       case "has_resp":
