@@ -576,6 +576,9 @@ describe("answers made here", () => {
       "typed.example": "far",
       "typed.example AAAA": "refused",
     });
+    const inline = '  - { tag: own, type: adguard_rule, args: { rules: ["||own.example^", "@@||ok.own.example^"] } }\n';
+    const written = await five("{ matches: question $own, exec: reject }\nexec: $far", inline);
+    await expectDecisions(written, { "a.own.example": "refused", "a.ok.own.example": "far", "x.example": "far" });
     expect(asked.told("blank")).not.toContain("dnstype");
     const { error } = await five(
       "{ matches: qname $blocked, exec: reject }\nexec: $far",

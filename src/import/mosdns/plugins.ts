@@ -1,9 +1,9 @@
 import { RCODE, TYPE, typeNumber } from "../../dns/types.ts";
 import { isNetwork } from "../lists.ts";
 import type { Findings, Host, Place, ResponseTest } from "../model.ts";
-import { isOn, numberAt, type Tree } from "../source.ts";
+import { isOn, numberAt, type Tree, textOf } from "../source.ts";
 import { type Bundle, FORWARD_TYPES, MosdnsGroups, MosdnsSets, type Plugin } from "./bundle.ts";
-import type { AskedFor, Unread } from "./providers.ts";
+import { type AskedFor, exceptedRules, type Unread } from "./providers.ts";
 import type { Steps, Test } from "./steps.ts";
 
 /** What all versions read alike: the steps of a plugin, and conditions. Collects the caches that the steps name. */
@@ -43,6 +43,13 @@ export class MosdnsPlugins {
 
   /** @param shown the condition as a refusal names it. */
   namesTest(items: readonly Tree[], shown: string, asked?: AskedFor): Test {
+    const [only, ...others] = items;
+    const plugin = others.length === 0 ? this.bundle.plugins.get(textOf(only).replace(/^\$/, "")) : undefined;
+    const excepted = plugin === undefined ? null : exceptedRules(plugin);
+    if (excepted !== null) {
+      const except: Test = { kind: "not", of: { kind: "names", names: excepted.except } };
+      return { kind: "all", of: [{ kind: "names", names: excepted.names }, except] };
+    }
     const names = this.sets.names(items, asked);
     return "why" in names ? unknownTest(shown, names) : { kind: "names", names };
   }

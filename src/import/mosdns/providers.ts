@@ -51,10 +51,27 @@ function categories({ args, tag }: Plugin, file: string, kind: ListFile["kind"])
   });
 }
 
+/** The names that rules in the configuration alone hold, and those that they except; null = `plugin` has others, or no exceptions. */
+export function exceptedRules({ type, args }: Plugin): { readonly names: Names; readonly except: Names } | null {
+  if (type !== "adguard_rule" || itemsOf(childOf(args, "files")).length > 0) return null;
+  const texts = rulesOf(args).map(textOf);
+  const [names, except] = [false, true].map((isException) =>
+    texts.filter((text) => text.startsWith("@@") === isException).map((text) => patternOf(text.replace(/^@@/, ""))),
+  );
+  if (names === undefined || except === undefined || except.length === 0 || [...names, ...except].includes(null)) return null;
+  const known = (patterns: readonly (string | null)[]) => namesOf(patterns.flatMap((pattern) => pattern ?? []));
+  return { names: known(names), except: known(except) };
+}
+
+/** The rules in the configuration, without comments. */
+function rulesOf(args: Tree | null): readonly Tree[] {
+  return itemsOf(childOf(args, "rules")).filter((item) => !/^([!#]|$)/.test(textOf(item)));
+}
+
 /** Rules of AdGuard Home, whose exceptions hold for all files of the set. */
 function adguardRules({ args, tag }: Plugin, file: string, asked: AskedFor): Names | Unread {
-  const written = itemsOf(childOf(args, "rules")).filter((item) => !/^([!#]|$)/.test(textOf(item)));
-  const patterns = written.map(patternOf);
+  const written = rulesOf(args);
+  const patterns = written.map((item) => patternOf(textOf(item)));
   const strange = written[patterns.indexOf(null)];
   if (strange !== undefined)
     return {
@@ -67,9 +84,9 @@ function adguardRules({ args, tag }: Plugin, file: string, asked: AskedFor): Nam
   return { ...namesOf(patterns.flatMap((pattern) => pattern ?? [])), lists };
 }
 
-function patternOf(item: Tree): string | null {
-  const [, below, name = ""] = /^(?:(\|\|)([^|^]+)\^|[\w.-]+)$/.exec(textOf(item)) ?? [];
-  if (below !== undefined) return hostName(name);
-  const alone = hostName(textOf(item));
+function patternOf(text: string): string | null {
+  const below = /^\|\|([^|^]+)\^$/.exec(text)?.[1];
+  if (below !== undefined) return hostName(below);
+  const alone = hostName(text);
   return alone === null ? null : `full:${alone}`;
 }
