@@ -68,7 +68,7 @@ const READERS: readonly Reader[] = [
     names: ["smartdns"],
     files: ["smartdns.conf"],
     recognises: (_, text) =>
-      /^(server(-\w+)?\s+\S|bind\s+\S|nameserver\s+\/|group-begin\s|conf-file\s+\S|domain-rules\s|speed-check-mode\s)/m.test(
+      /^[ \t]*((server(-\w+)?|bind|conf-file)\s+[^\s=]|nameserver\s+\/|group-begin\s|domain-rules\s|speed-check-mode\s)/m.test(
         text,
       ),
     read: readSmartdns,
@@ -76,14 +76,14 @@ const READERS: readonly Reader[] = [
   {
     names: ["chinadns-ng"],
     files: ["chinadns-ng.conf"],
-    recognises: (_, text) => /^-{0,2}(china-dns|trust-dns|gfwlist-file|chnlist-file)\s/m.test(text),
+    recognises: (_, text) => /^[ \t]*-{0,2}(china-dns|trust-dns|gfwlist-file|chnlist-file)\s/m.test(text),
     read: readChinadnsNg,
   },
   {
     names: ["dnsmasq"],
     files: ["dnsmasq.conf"],
     recognises: (_, text) =>
-      /^((server|address|local|conf-dir|conf-file|resolv-file|listen-address|bogus-nxdomain|dhcp-range)=|(no-resolv|domain-needed|bogus-priv)$)/m.test(
+      /^[ \t]*((server|address|local|conf-dir|conf-file|resolv-file|listen-address|bogus-nxdomain|dhcp-range)[ \t]*=|(no-resolv|domain-needed|bogus-priv|strict-order|all-servers)[ \t]*$)/m.test(
         text,
       ),
     read: readDnsmasq,

@@ -525,8 +525,73 @@ describe("dnsmasq", () => {
     expect(records["printer.lan"]).toMatchObject({ address: ["10.0.0.1", "fd00::1"] });
     expect(records["printer"]).toMatchObject({ address: ["10.0.0.1", "fd00::1"] });
     expect(Object.keys(records)).not.toContain("nas.example.lan");
-    const ranges = await dnsmasq("addn-hosts=hosts\nexpand-hosts\ndomain=home,10.0.0.0/24\n", files);
-    expect(ranges.told("blank")).toContain("`domain=home,10.0.0.0/24`: the names of hosts that it makes are left out");
+  });
+
+  test("with `expand-hosts` the domain is that of the address: of several the last, and that of all where there is none", async () => {
+    const files = { hosts: "10.0.0.5 low\n10.0.0.200 high\n10.0.9.7 range both\n10.5.5.5 far both\n" };
+    const ranges = [
+      "domain=all.example",
+      "domain=outer.example,10.0.0.0/24,local",
+      "domain=inner.example,10.0.0.0/25",
+      "domain=range.example,10.0.9.1,10.0.9.9",
+      "domain=device.example,eth0",
+    ];
+    const { text, told } = await dnsmasq(`addn-hosts=hosts\nexpand-hosts\n${ranges.join("\n")}\n`, files);
+    expect(Object.keys(parse(text).hosts.records).filter((name) => name.includes("."))).toEqual([
+      "low.inner.example",
+      "high.outer.example",
+      "range.range.example",
+      "both.range.example",
+      "both.all.example",
+      "far.all.example",
+    ]);
+    expect(told("blank")).toBe(
+      "9: `domain=device.example,eth0`: the names of hosts that it makes are left out, as these addresses are not known; write the names",
+    );
+  });
+
+  test("a host of a file or record takes the place of `address=`, but for the family that it lacks; an alias takes that of both", async () => {
+    const files = { hosts: "10.3.3.3 x.example\n10.3.3.4 r.example\n10.3.3.5 nas.six.example\n10.3.3.6 al.example\n" };
+    const text =
+      "address=/x.example/10.1.1.1\naddress=/six.example/fd00::1\nhost-record=r.example,10.2.2.2\ncname=al.example,r.example\naddn-hosts=hosts\n";
+    expect(parse((await dnsmasq(text, files)).text).hosts.records).toMatchObject({
+      "x.example": { address: "10.3.3.3" },
+      "*.x.example": { address: "10.1.1.1" },
+      "r.example": { address: ["10.2.2.2", "10.3.3.4"] },
+      "nas.six.example": { address: ["10.3.3.5", "fd00::1"] },
+      "al.example": { cname: "r.example" },
+    });
+  });
+
+  test("with `strict-order` a server is asked when the one before it has failed, not when it is slow or has nothing", async () => {
+    const lines = "strict-order\nserver=8.8.8.8\nserver=/a.example/9.9.9.9\nserver=/a.example/192.168.1.1\n";
+    const outcome = await dnsmasq(lines);
+    await expectDecisions(outcome, { "x.example": "domestic-then-overseas", "a.example": "overseas-then-router" });
+    expect(parse(outcome.text).upstreams).toMatchObject({
+      "domestic-then-overseas": { servers: ["223.5.5.5"], fallback: "overseas" },
+      "overseas-then-router": { servers: ["9.9.9.9"], fallback: "router" },
+    });
+    expect(outcome.told("changed")).toMatch(/^3: where a server is silent the next one is asked after a moment/m);
+    expect(outcome.told("risk")).toMatch(/^2: `overseas` is asked when every server of `domestic` has failed/m);
+    // Of both settings `all-servers` counts.
+    const all = await dnsmasq(`all-servers\n${lines}`);
+    expect(all.text).not.toContain("fallback");
+    expect(all.told("changed")).not.toContain("where a server is silent");
+  });
+
+  test("a file is known by its lines although all of them are indented", async () => {
+    const { code } = await runImport("own.txt", { "own.txt": "  no-resolv\n\tserver = 9.9.9.9\n" });
+    expect(code).toBe(0);
+  });
+
+  test("records of its own are told each at its line: nobody has them here", async () => {
+    const outcome = await dnsmasq("txt-record=a.example,x\ntxt-record=b.example,y\ninterface-name=c.example,eth0\nlocalmx\n");
+    expect(outcome.told("blank").split("\n")).toEqual([
+      "3: `txt-record=a.example,x`: nothing here gives such records, and servers are asked for them",
+      "4: `txt-record=b.example,y`: nothing here gives such records, and servers are asked for them",
+      "5: `interface-name=c.example,eth0`: nothing here gives such records, and servers are asked for them",
+      "6: `localmx`: nothing here gives such records, and servers are asked for them",
+    ]);
   });
 
   test("names of hosts may lie in a folder, as OpenWrt writes it: every file of it is read, but for those of editors", async () => {

@@ -1,8 +1,9 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
-import { isIP } from "node:net";
+import { BlockList, isIP } from "node:net";
 import { basename, dirname, join } from "node:path";
+import { addressFromText } from "../../dns/address.ts";
 import { TYPE, typeNumber } from "../../dns/types.ts";
-import { excepted, hostsOf, hostWith, NO_HOSTS_FILE, readHostLines } from "../hosts.ts";
+import { excepted, hostsOf, hostWith, joinHosts, NO_HOSTS_FILE, readHostLines } from "../hosts.ts";
 import { hostName, isNetwork } from "../lists.ts";
 import {
   ANYTHING,
@@ -45,7 +46,11 @@ const UNNAMED_FOLDER = "dnsmasq.d,.dpkg-dist,.dpkg-old,.dpkg-new";
 
 /** Options that neither route nor answer. */
 const QUIET =
-  /^(no-(resolv|poll|hosts|negcache|daemon|ping|round-robin|dhcp.*)|cache-size|user|group|pid-file|log-.*|quiet-.*|bind-(interfaces|dynamic)|interface|except-interface|domain-needed|bogus-priv|localise-queries|expand-hosts|domain|edns-packet-max|min-cache-ttl|max-cache-ttl|max-ttl|neg-ttl|local-ttl|keep-in-foreground|dns-forward-max|use-stale-cache|fast-dns-retry|port-limit|min-port|max-port|query-port|enable-.*|read-ethers|local-service|port|strict-order|all-servers|stop-dns-rebind|filter-aaaa|filter-a|clear-on-reload|rev-server|localmx|selfmx)$/i;
+  /^(no-(resolv|poll|hosts|negcache|daemon|ping|round-robin|dhcp.*)|cache-size|user|group|pid-file|log-.*|quiet-.*|bind-(interfaces|dynamic)|interface|except-interface|domain-needed|bogus-priv|localise-queries|expand-hosts|domain|edns-packet-max|min-cache-ttl|max-cache-ttl|max-ttl|neg-ttl|local-ttl|keep-in-foreground|dns-forward-max|use-stale-cache|fast-dns-retry|port-limit|min-port|max-port|query-port|enable-.*|read-ethers|local-service|port|strict-order|all-servers|stop-dns-rebind|filter-aaaa|filter-a|clear-on-reload|rev-server)$/i;
+
+/** Records that dnsmasq gives of its own. */
+const OWN_RECORDS =
+  /^(interface-name|dynamic-host|synth-domain|(ptr|txt|naptr|caa)-record|mx-host|srv-host|dns-rr|auth-zone|localmx|selfmx)$/;
 
 /** A file of this many lines that all name one server is a list. */
 const LIST_LINES = 200;
@@ -261,7 +266,7 @@ class Reader {
     const byTargets = new Map<string, { targets: string[]; patterns: string[]; lists: readonly ListFile[]; place: Place }>();
     for (const [target, list] of this.#lists) byTargets.set(target, { targets: [target], patterns: [], ...list });
     for (const [pattern, { targets, place }] of this.#servers) {
-      const key = [...targets].toSorted().join(" ");
+      const key = (this.#isStrict ? [...targets] : [...targets].toSorted()).join(" ");
       const known = byTargets.get(key) ?? { targets: [...targets], patterns: [], lists: [], place };
       known.patterns.push(pattern);
       byTargets.set(key, known);
@@ -278,7 +283,8 @@ class Reader {
   /** With `bogus-priv` nobody is asked for PTR of private addresses but a server of their zone. Here a server of the house is. */
   #privatePtr(rest: Outcome): readonly ModelRule[] {
     const place = this.#options.get("bogus-priv");
-    if (place === undefined || rest.kind !== "ask" || sideOfAll(rest.group.servers) !== "home") return [];
+    const first = rest.kind === "fallback" ? rest.first : rest;
+    if (place === undefined || first.kind !== "ask" || sideOfAll(first.group.servers) !== "home") return [];
     const own = [...this.#servers.keys(), ...this.#addresses.keys()];
     const zones = PRIVATE_REVERSE.filter((zone) => !own.some((each) => zone === each || zone.endsWith(`.${each}`)));
     const inner = own.filter((each) => zones.some((zone) => each.endsWith(`.${zone}`)));
@@ -297,21 +303,25 @@ class Reader {
 
   /** `address=/x/::` alone empties AAAA: other types go on, and longer names have their own lines. */
   #withoutIpv6(): readonly ModelRule[] {
-    const isOnPath = (one: string, other: string) => one !== other && (one.endsWith(`.${other}`) || other.endsWith(`.${one}`));
     const found = [...this.#addresses].filter(([, { addresses }]) => answerOf(addresses) === "no-ipv6");
     for (const [, { place }] of found.slice(0, MAX_TOLD))
       this.#findings.add("changed", place, "AAAA is empty, where dnsmasq answered `::`");
-    return found.flatMap(([pattern, { place }]): ModelRule[] => {
-      for (const [other, { addresses: its, place: at }] of this.#addresses)
-        if (isOnPath(pattern, other) && answerOf(its) === "address")
-          for (const line of [place, at])
-            this.#findings.add(
-              "changed",
-              line,
-              `\`${pattern}\` has \`::\` and \`${other}\` addresses: in dnsmasq AAAA below both is that of the longer name that has one, here addresses come first and \`::\` holds for its own name`,
-            );
-      const inner = [...this.#servers.keys(), ...this.#addresses.keys()].filter((each) => each.endsWith(`.${pattern}`));
-      return [modify(forNames(namesOf([pattern]), namesOf(inner)), { ipv6: "nodata" }, place)];
+    const inner = new Map(found.map(([pattern]) => [pattern, [] as string[]]));
+    for (const each of new Set([...this.#servers.keys(), ...this.#addresses.keys()]))
+      for (const outer of domainsOf(each).slice(1)) inner.get(outer)?.push(each);
+    return found.map(([pattern, { place }]) => {
+      const below = inner.get(pattern) ?? [];
+      for (const other of [...domainsOf(pattern).slice(1), ...below]) {
+        const { addresses = [], place: at = place } = this.#addresses.get(other) ?? {};
+        if (addresses.length === 0 || answerOf(addresses) !== "address") continue;
+        for (const line of [place, at])
+          this.#findings.add(
+            "changed",
+            line,
+            `\`${pattern}\` has \`::\` and \`${other}\` addresses: in dnsmasq AAAA below both is that of the longer name that has one, here addresses come first and \`::\` holds for its own name`,
+          );
+      }
+      return modify(forNames(namesOf([pattern]), namesOf(below)), { ipv6: "nodata" }, place);
     });
   }
 
@@ -348,8 +358,14 @@ class Reader {
     }
     const all = [...read.values()];
     if (all.length === 0) return { kind: "unknown", why: "none of these servers can be asked", place };
-    const strategy = this.#options.has("all-servers") ? "race" : this.#options.has("strict-order") ? "failover" : "fastest";
+    if (all.length > 1 && this.#isStrict) return inOrder(all, place);
+    const strategy = this.#options.has("all-servers") ? "race" : "fastest";
     return askGroup(serverGroup(nameOfSide(all), all, place, { strategy }));
+  }
+
+  /** Whether the servers of a domain are asked in their order. */
+  get #isStrict(): boolean {
+    return this.#options.has("strict-order") && !this.#options.has("all-servers");
   }
 
   #defaultOutcome(place: Place): Outcome {
@@ -381,12 +397,13 @@ class Reader {
       hosts.push(...hostsOf(pattern, { addresses: this.#withOuter(pattern, addresses), cname: null, others, place }));
     }
     hosts.push(...this.#exceptions());
+    const own: Host[] = [];
     for (const { value, place } of this.#texts("host-record")) {
       const parts = value.split(",").map((part) => part.trim());
       const addresses = parts.filter((part) => isIP(part) !== 0);
       for (const part of parts)
         if (isIP(part) === 0 && hostName(part) !== null && !/^\d+$/.test(part) && addresses.length > 0)
-          hosts.push(hostWith(hostName(part) ?? part, this.#withOuter(hostName(part) ?? part, addresses), place));
+          own.push(hostWith(hostName(part) ?? part, addresses, place));
     }
     for (const { value, place } of this.#texts("cname")) {
       const names = value.split(",").map((part) => hostName(part.trim()));
@@ -396,7 +413,7 @@ class Reader {
       else {
         for (const name of names)
           if (name !== null && name !== target)
-            hosts.push({ name, wildcard: false, addresses: [], cname: target, others: "nodata", place });
+            own.push({ name, wildcard: false, addresses: [], cname: target, others: "nodata", place });
         this.#findings.add(
           "changed",
           place,
@@ -409,31 +426,41 @@ class Reader {
       place,
     }));
     // Either may be a folder, of which every file is read.
-    for (const { path, place } of written.flatMap((each) =>
-      (isFolder(each.path) ? filesIn(each.path) : [each.path]).map((path) => ({ ...each, path })),
-    ))
-      for (const host of this.#expanded(readHostLines(path, place))) {
-        const known = hosts.findIndex(({ name, wildcard, cname }) => name === host.name && !wildcard && cname === null);
-        if (known < 0) hosts.push(host);
-        else hosts[known] = { ...host, addresses: [...new Set([...(hosts[known]?.addresses ?? []), ...host.addresses])] };
-      }
-    return hosts;
+    for (const { path, place } of written)
+      for (const file of isFolder(path) ? filesIn(path) : [path]) own.push(...this.#expanded(readHostLines(file, place)));
+    // Such a name takes the place of one with `address=`, but for a family that it lacks.
+    return [
+      ...hosts,
+      ...joinHosts(own).map((host) =>
+        host.cname === null ? { ...host, addresses: this.#withOuter(host.name, host.addresses) } : host,
+      ),
+    ];
   }
 
-  /** With `expand-hosts` a name of one label is also one of the domain. */
+  /** With `expand-hosts` a name of one label is also one of the domain of its address: of several the last one that is written. */
   #expanded(hosts: readonly Host[]): readonly Host[] {
     if (!this.#options.has("expand-hosts")) return hosts;
-    const domains = this.#texts("domain");
-    const ofRange = domains.find(({ value }) => value.includes(","));
-    if (ofRange !== undefined)
-      this.#findings.add(
-        "blank",
-        ofRange.place,
-        `\`domain=${ofRange.value}\`: the names of hosts that it makes are left out; write them`,
-      );
-    const domain = hostName(domains.findLast(({ value }) => !value.includes(","))?.value ?? "");
-    if (domain === null) return hosts;
-    return hosts.flatMap((host) => (host.name.includes(".") ? [host] : [host, { ...host, name: `${host.name}.${domain}` }]));
+    const domains = this.#texts("domain").map(({ value, place }) => {
+      const [name = "", ...range] = value.split(",").map((part) => part.trim());
+      const within = rangeOf(range);
+      if (within === undefined)
+        this.#findings.add(
+          "blank",
+          place,
+          `\`domain=${value}\`: the names of hosts that it makes are left out, as these addresses are not known; write the names`,
+        );
+      return { name: hostName(name), within };
+    });
+    const ofAll = domains.findLast(({ within }) => within === null)?.name ?? null;
+    return hosts.flatMap((host) => {
+      if (host.name.includes(".")) return [host];
+      const full = host.addresses.flatMap((address) => {
+        const holds = (within: BlockList) => within.check(address, isIP(address) === 6 ? "ipv6" : "ipv4");
+        const name = domains.findLast(({ within }) => within != null && holds(within))?.name ?? ofAll;
+        return name === null ? [] : [hostWith(`${host.name}.${name}`, [address], host.place)];
+      });
+      return [host, ...full];
+    });
   }
 
   /**
@@ -452,19 +479,15 @@ class Reader {
   }
 
   #isBelowHost(name: string): boolean {
-    const labels = name.split(".");
-    return labels.some((_, index) => {
-      const outer = index === 0 ? undefined : this.#addresses.get(labels.slice(index).join("."));
-      return outer !== undefined && answerOf(outer.addresses) === "address";
-    });
+    return domainsOf(name)
+      .slice(1)
+      .some((domain) => answerOf(this.#addresses.get(domain)?.addresses ?? [""]) === "address");
   }
 
   /** A family that a name lacks comes from the next longer domain with `address=`, unless a line says where the name is asked for. */
   #withOuter(name: string, addresses: readonly string[]): readonly string[] {
     const found = [...literals(addresses)];
-    const labels = name.split(".");
-    for (const [index] of labels.entries()) {
-      const domain = labels.slice(index).join(".");
+    for (const domain of domainsOf(name)) {
       const outer = this.#addresses.get(domain)?.addresses ?? [];
       if (outer.length > 0 && answerOf(outer) !== "address") break;
       const missing = [4, 6].filter((family) => !found.some((each) => isIP(each) === family));
@@ -493,6 +516,13 @@ class Reader {
   }
 
   #reportRest(): void {
+    const strict = this.#isStrict ? this.#options.get("strict-order") : undefined;
+    if (strict !== undefined)
+      this.#findings.add(
+        "changed",
+        strict,
+        "where a server is silent the next one is asked after a moment; dnsmasq asked it when the client asked again",
+      );
     if (!this.#options.has("no-hosts")) this.#findings.add("changed", { file: this.#file, line: 1 }, NO_HOSTS_FILE);
     const done = [
       "rebind-domain-ok",
@@ -513,6 +543,13 @@ class Reader {
           place,
           "`dhcp-range`: dnsmasq gives the devices their addresses. Leave it running with `port=0`, which ends its DNS alone; names that it gives out are not answered here",
         );
+      else if (OWN_RECORDS.test(key))
+        for (const { value, place: at } of this.#values.get(key) ?? [{ value: "", place }])
+          this.#findings.add(
+            "blank",
+            at,
+            `\`${value === "" ? key : `${key}=${value}`}\`: nothing here gives such records, and servers are asked for them`,
+          );
       else if (!QUIET.test(key) && !done.includes(key)) {
         const names = key === "ipset" || key === "nftset" ? "; write its names as a list, and fill the set by other means" : "";
         this.#findings.add("left", place, `\`${key}\`: nothing here corresponds to it${names}`);
@@ -520,6 +557,36 @@ class Reader {
     for (const { value, place } of this.#texts("rev-server"))
       this.#findings.add("blank", place, `\`rev-server=${value}\`: write a rule for the reverse zone`);
   }
+}
+
+/** The first alone, and the next where it fails: an empty answer of it counts, also a slow one. */
+function inOrder(servers: readonly SourceServer[], place: Place): Outcome {
+  const asks = servers.map((server): Outcome => askGroup(serverGroup(nameOfSide([server]), [server], place)));
+  return asks.reduceRight((second, first) => ({ kind: "fallback", first, second, afterMs: null, place }));
+}
+
+/** A name and those in which it lies, the longest first. */
+function domainsOf(name: string): readonly string[] {
+  const labels = name.split(".");
+  return labels.map((_, index) => labels.slice(index).join("."));
+}
+
+/** The addresses of a network, or from one to another, perhaps with `local` behind it; null = all, undefined = they are not known. */
+function rangeOf([first, last = ""]: readonly string[]): BlockList | null | undefined {
+  if (first === undefined) return null;
+  const [address = "", length] = first.split("/");
+  const family = isIP(address) === 6 ? "ipv6" : "ipv4";
+  const within = new BlockList();
+  if (isNetwork(first) && length !== undefined) within.addSubnet(address, Number(length), family);
+  else if (isIP(last) === isIP(first) && isUpwards(first, last)) within.addRange(first, last, family);
+  else if (isIP(first) !== 0) within.addAddress(first, family);
+  else return undefined;
+  return within;
+}
+
+function isUpwards(first: string, last: string): boolean {
+  const [one, other] = [addressFromText(first), addressFromText(last)];
+  return one !== null && other !== null && Buffer.compare(one, other) <= 0;
 }
 
 function isFolder(path: string): boolean {
