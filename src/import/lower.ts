@@ -537,6 +537,14 @@ export class Lowering {
             place,
             `\`${key}\` for answers of \`${group.name}\` alone is left out: the rule asks another group too`,
           );
+    for (const [key, value] of kept)
+      for (const ask of asks)
+        if (!has(ask, key, value) && askedKey(ask) !== askedKey(first))
+          this.#findings.add(
+            "changed",
+            ask.place,
+            `\`${key}\` for answers of \`${first.group.name}\` holds for those of \`${ask.group.name}\` too, which stands in for it`,
+          );
     return Object.fromEntries(kept);
   }
 

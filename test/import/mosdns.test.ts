@@ -154,6 +154,17 @@ describe("answers that are judged", () => {
     expect(outcome.told("changed")).toContain("`ipv6` for answers of `far` alone is left out");
   });
 
+  test("what holds for answers of the first group of a fallback alone holds for the other too, and is told there", async () => {
+    const plugins = `${sequence("first", "exec: prefer_ipv4\nexec: $near")}${sequence("second", "exec: $far")}  - { tag: both, type: fallback, args: { primary: first, secondary: second } }\n`;
+    const outcome = await five("exec: $both", plugins);
+    expect(outcome.config?.rules.at(-1)?.modifiers).toMatchObject({ ipv6: "prefer-ipv4" });
+    expect(outcome.told("changed")).toContain(
+      "`ipv6` for answers of `near` holds for those of `far` too, which stands in for it",
+    );
+    const same = await five("exec: prefer_ipv4\nexec: $both", plugins.replace("exec: prefer_ipv4\n      - ", ""));
+    expect(same.told("changed")).not.toContain("stands in for it");
+  });
+
   test("asking the far group first is carried so that unknown names are not shown to the domestic side (3, I3)", async () => {
     const outcome = await five("exec: $far\n{ matches: resp_ip $home, exec: $near }");
     await expectDecisions(outcome, { "unknown.example": "near|far" });
