@@ -73,6 +73,65 @@ describe("AdGuard Home", () => {
     expect(outcome.told("changed")).toMatch(/^12: `aaaa_disabled` emptied the IPv6 address of `six\.example` too/m);
   });
 
+  test("a family that a rewrite leaves open is that of a rule with an answer of its own", async () => {
+    const rewrites = [
+      "a.example, answer: A",
+      "'*.wild.example', answer: A",
+      "al.example, answer: A",
+      "six.example, answer: AAAA",
+    ];
+    const rules = [
+      "|a.example^$dnsrewrite=10.7.7.1",
+      "|x.wild.example^$dnsrewrite=10.7.7.2",
+      "|al.example^$dnsrewrite=NOERROR;CNAME;far.example",
+      "|six.example^$dnsrewrite=10.7.7.4",
+    ];
+    const outcome = await adguard(
+      plain,
+      `filtering:\n  rewrites:\n${rewrites.map((each) => `    - { domain: ${each} }\n`).join("")}user_rules: ${JSON.stringify(rules)}\n`,
+    );
+    const { records } = parse(outcome.text).hosts;
+    expect(records).toMatchObject({
+      "a.example": "10.7.7.1",
+      "*.wild.example": { a: "forward" },
+      "x.wild.example": "10.7.7.2",
+      "al.example": { a: "forward" },
+      "six.example": { aaaa: "forward" },
+    });
+    expect(outcome.told("changed")).toMatch(/^12: `al\.example` is an alias for a family that its rewrite leaves open/m);
+    expect(outcome.told("changed")).toMatch(/^12: `six\.example` is empty for a family that its rewrite leaves open/m);
+  });
+
+  test("a client that has servers for some domains alone asks those of all clients for the rest", async () => {
+    const client = (name: string, address: string, isFiltered: boolean) =>
+      `    - { name: ${name}, ids: [${address}], use_global_settings: ${isFiltered}, filtering_enabled: ${isFiltered}, upstreams: ["[/kid.example/]1.1.1.1", "# 9.9.9.10"] }\n`;
+    const outcome = await adguard(
+      upstreams("9.9.9.9", "[/deep.kid.example/]9.9.9.11", "[/work.example/]8.8.8.8"),
+      `user_rules: ["||ads.example^"]\nclients:\n  persistent:\n${client("kid", "10.0.0.21", true)}${client("free", "10.0.0.22", false)}`,
+    );
+    await expectDecisions(outcome, {
+      "deep.kid.example @10.0.0.21": "kid.example",
+      "deep.kid.example": "deep.kid.example",
+      "work.example @10.0.0.21": "work.example",
+      "x.example @10.0.0.21": "upstream",
+      "ads.example @10.0.0.21": "addresses",
+      "deep.kid.example @10.0.0.22": "kid.example",
+      "work.example @10.0.0.22": "work.example",
+      "ads.example @10.0.0.22": "upstream",
+    });
+    expect(outcome.told("blank")).toBe("");
+  });
+
+  test("that other types of blocked names are denied too is told where the blocking mode stands", async () => {
+    for (const [mode, what] of [
+      ["nxdomain", "NXDOMAIN"],
+      ["refused", "refused"],
+    ]) {
+      const blocked = await adguard(plain, `filtering:\n  blocking_mode: ${mode}\nuser_rules: ["||ads.example^"]\n`);
+      expect(blocked.told("changed")).toMatch(new RegExp(`^7: types of blocked names .* here they are ${what} too$`, "m"));
+    }
+  });
+
   test("of a wildcard the first rewrite of a family counts, and a name below it that it points to is asked of servers", async () => {
     const rewrites = [
       "{ domain: '*.a.example', answer: 10.0.0.1 }",

@@ -12,6 +12,7 @@ import {
   forNames,
   type Host,
   type ListFile,
+  longest,
   type Meaning,
   type ModelRule,
   NO_NETWORKS,
@@ -65,6 +66,8 @@ const QUIET = `
 interface Upstreams {
   readonly reserved: Choices;
   readonly rest: Outcome;
+  /** Whether all other names go by the upstreams of all clients. */
+  readonly isPartial: boolean;
 }
 
 interface Client {
@@ -97,15 +100,16 @@ class Reader {
     const place = this.#place;
     const written = [...textsOf(childOf(this.#dns, "upstream_dns")), ...this.#upstreamFile()];
     const global = this.#upstreams(written, "upstream", place);
-    const clients = this.#clients();
+    const clients = this.#clients(global);
     const blocking = this.#blocking();
     const rewrites = this.#rewrites();
     // Rewrites come before the rules, but for those that leave a name to them.
     const isOpen = ({ opens }: Host) => opens === "all";
     const closed = rewrites.filter((each) => !isOpen(each));
     const ofRules = blocking.hosts.filter((host) => !closed.some((rewrite) => holds(rewrite, host)));
+    const withRules = closed.flatMap((rewrite) => this.#withRules(rewrite, closed, blocking.hosts));
     const open = rewrites.filter((each) => isOpen(each) && !ofRules.some((host) => holds(host, each)));
-    const hosts = [...closed, ...open, ...ofRules];
+    const hosts = [...withRules, ...open, ...ofRules];
     this.#reportAliases(rewrites, blocking.rules.length > 0);
     if (isOn(this.#dns, "aaaa_disabled"))
       for (const { name, addresses, place: at } of hosts)
@@ -125,7 +129,10 @@ class Reader {
       rules: [
         ...clients
           .filter(({ isFiltered }) => !isFiltered)
-          .flatMap((client) => routesOf(client.upstreams ?? global, client.name, client.ids)),
+          .flatMap(({ upstreams, name, ids }) => [
+            ...(upstreams === null ? [] : routesOf(upstreams, name, ids)),
+            ...(upstreams?.isPartial === false ? [] : routesOf(global, name, ids)),
+          ]),
         ...blocking.rules,
         ...this.#privatePtr(),
         ...clients.flatMap(({ isFiltered, upstreams, name, ids }) =>
@@ -160,8 +167,11 @@ class Reader {
     });
   }
 
-  /** Lines such as `[/a/b/]server server`; several for one domain add up. */
-  #upstreams(lines: readonly SourceLine[], name: string, place: Place): Upstreams {
+  /**
+   * Lines such as `[/a/b/]server server`; several for one domain add up.
+   * @param all those of all clients, which hold where a client has none for all names.
+   */
+  #upstreams(lines: readonly SourceLine[], name: string, place: Place, all: Upstreams | null = null): Upstreams {
     const byDomain = new Map<string, SourceLine[]>();
     const general: SourceLine[] = [];
     for (const { text, ...at } of lines) {
@@ -174,7 +184,8 @@ class Reader {
     }
     // With servers of its own for what is below it, such a name goes the way of the domain above.
     for (const [domain, texts] of byDomain) if (texts[0]?.text === "#" && byDomain.has(`*.${domain}`)) byDomain.delete(domain);
-    const rest = this.#outcome(general, name, place);
+    const isPartial = general.every(({ text }) => text.startsWith("#"));
+    const rest = all !== null && isPartial ? all.rest : this.#outcome(general, name, place);
     const bySet = new Map<string, { readonly names: string[]; readonly outcome: Outcome; readonly place: Place }>();
     for (const [domain, texts] of byDomain) {
       const at = texts[0] ?? place;
@@ -192,6 +203,7 @@ class Reader {
     return {
       reserved: [...bySet.values()].map(({ names, ...choice }) => ({ ...choice, names: namesOf(names) })),
       rest,
+      isPartial: all !== null && isPartial,
     };
   }
 
@@ -229,7 +241,7 @@ class Reader {
     return itemsOf(childOf(section, "persistent") ?? section);
   }
 
-  #clients(): readonly Client[] {
+  #clients(all: Upstreams): readonly Client[] {
     return this.#clientItems().flatMap((item) => {
       const { place } = item;
       const name = textAt(item, "name");
@@ -255,7 +267,7 @@ class Reader {
         this.#findings.add(lines.length > 0 ? "leak" : "blank", place, `the client \`${name}\`: ${why}`);
       }
       if (ids.length === 0) return [];
-      const upstreams = lines.length === 0 ? null : this.#upstreams(lines, labelFor(name), place);
+      const upstreams = lines.length === 0 ? null : this.#upstreams(lines, labelFor(name), place, all);
       return [{ name, place, ids, upstreams, isFiltered }];
     });
   }
@@ -299,7 +311,6 @@ class Reader {
       const name = hostName(domain.replace(/^\*\./, ""));
       if (name === null) this.#findings.add("blank", place, `the rewrite of \`${domain}\`: it is no name`);
       else {
-        const hasAddress = isAddress(answer);
         const known = hosts.get(domain);
         const host = { name, wildcard, addresses: known?.addresses ?? [], cname: null, others: "nodata", place } as const;
         if (answer.toLowerCase() === domain) {
@@ -308,21 +319,20 @@ class Reader {
         }
         if (known?.opens === "all" || (known?.cname ?? null) !== null) continue;
         const opens = known?.opens ?? [];
+        const opened = answer === "A" ? "a" : answer === "AAAA" ? "aaaa" : null;
+        const given = isAddress(answer) ? familyOf(answer) : null;
         // Of a wildcard the first line for a family counts.
-        const isTaken = (family: "A" | "AAAA") => host.addresses.some((address) => address.includes(":") === (family === "AAAA"));
-        if (answer === "A" || answer === "AAAA") {
-          if (wildcard && isTaken(answer)) continue;
-          const family = answer === "A" ? "a" : "aaaa";
-          const addresses = host.addresses.filter((address) => address.includes(":") !== (answer === "AAAA"));
-          hosts.set(domain, { ...host, addresses, opens: [...opens, family] });
+        const isTaken = wildcard && host.addresses.some((address) => familyOf(address) === (opened ?? given));
+        if (isTaken || (given !== null && opens.includes(given))) continue;
+        if (opened !== null) {
+          const addresses = host.addresses.filter((address) => familyOf(address) !== opened);
+          hosts.set(domain, { ...host, addresses, opens: [...opens, opened] });
           continue;
         }
-        if (hasAddress && opens.includes(answer.includes(":") ? "aaaa" : "a")) continue;
-        if (hasAddress && wildcard && isTaken(answer.includes(":") ? "AAAA" : "A")) continue;
-        const cname = hasAddress ? null : hostName(answer);
-        if (!hasAddress && cname === null)
+        const cname = given === null ? hostName(answer) : null;
+        if (given === null && cname === null)
           this.#findings.add("blank", place, `the rewrite of \`${domain}\`: \`${answer}\` is no address and no name`);
-        else hosts.set(domain, { ...host, addresses: hasAddress ? [...host.addresses, answer] : [], cname, opens });
+        else hosts.set(domain, { ...host, addresses: given === null ? [] : [...host.addresses, answer], cname, opens });
       }
     }
     const own = [...hosts.values()];
@@ -332,6 +342,34 @@ class Reader {
       if (wildcard && cname?.endsWith(`.${name}`) === true && !hosts.has(cname))
         for (const host of excepted(`full:${cname}`, place)) hosts.set(cname, host);
     return [...hosts.values()];
+  }
+
+  /** A family that a rewrite leaves to the servers comes from a rule with an answer of its own, where there is one for the name. */
+  #withRules(rewrite: Host, rewrites: readonly Host[], rules: readonly Host[]): readonly Host[] {
+    const { name, wildcard, addresses, opens = [] } = rewrite;
+    if (opens === "all" || opens.length === 0) return [rewrite];
+    const joined = (host: Host, rule: Host | undefined): Host => {
+      if (rule === undefined) return host;
+      const all = [...addresses, ...rule.addresses.filter((each) => opens.includes(familyOf(each)))];
+      if (rule.cname === null && all.length > 0) return { ...host, addresses: all, opens: [] };
+      this.#findings.add(
+        "changed",
+        rule.place,
+        `\`${rule.name}\` is ${rule.cname === null ? "empty" : "an alias"} for a family that its rewrite leaves open: here servers are asked for that`,
+      );
+      return host;
+    };
+    const outer = rules.filter((rule) => holds(rule, rewrite)).toSorted((one, other) => other.name.length - one.name.length);
+    const inner = rules.filter((rule) => {
+      const isOther = rule.name !== name || rule.wildcard !== wildcard;
+      return (
+        isOther && holds(rewrite, rule) && !rewrites.some((each) => each !== rewrite && holds(rewrite, each) && holds(each, rule))
+      );
+    });
+    return [
+      joined(rewrite, outer[0]),
+      ...inner.map((rule) => joined({ ...rewrite, name: rule.name, wildcard: rule.wildcard, place: rule.place }, rule)),
+    ];
   }
 
   /** An alias is followed by hosts and rules here. */
@@ -378,6 +416,13 @@ class Reader {
       findings: this.#findings,
     });
     if (answersAlone) return { rules: user.rules, hosts: user.hosts };
+    const mode = childOf(settings, "blocking_mode");
+    if ((answer === "nxdomain" || answer === "refused") && user.blocked.length + user.important.length + lists.length > 0)
+      this.#findings.add(
+        "changed",
+        mode?.place ?? place,
+        `types of blocked names besides A, AAAA and HTTPS were empty: here they are ${answer === "nxdomain" ? "NXDOMAIN" : "refused"} too`,
+      );
     const names = { patterns: user.blocked, lists };
     const except = { patterns: user.allowed, lists: allowed };
     const outcome: Outcome = answered(answer, place);
@@ -520,8 +565,17 @@ function addedTo(before: readonly SourceLine[], servers: string, place: Place): 
   return servers === "#" ? added : [...before.filter(({ text }) => text !== "#"), ...added];
 }
 
-function routesOf({ reserved, rest }: Upstreams, label: string, clients: readonly string[] | null): readonly ModelRule[] {
-  return routes(reserved, rest, label, { ...ANYTHING, clients });
+function routesOf(
+  { reserved, rest, isPartial }: Upstreams,
+  label: string,
+  clients: readonly string[] | null,
+): readonly ModelRule[] {
+  const condition = { ...ANYTHING, clients };
+  return isPartial ? longest(reserved, `${label}-split`, condition) : routes(reserved, rest, label, condition);
+}
+
+function familyOf(address: string): "a" | "aaaa" {
+  return address.includes(":") ? "aaaa" : "a";
 }
 
 /** An alias of a wildcard comes before addresses, and a family that a name lacks comes from the next wildcard above it that has one. */
@@ -534,7 +588,7 @@ function withOuter(host: Host, all: readonly Host[]): Host {
   if (alias !== undefined) return { ...host, addresses: [], cname: alias.cname, opens: alias.opens ?? [] };
   let { addresses, opens = [] } = host;
   for (const family of ["a", "aaaa"] as const) {
-    const ofFamily = (each: Host) => each.addresses.filter((address) => address.includes(":") === (family === "aaaa"));
+    const ofFamily = (each: Host) => each.addresses.filter((address) => familyOf(address) === family);
     const isSaid = (each: Host) => ofFamily(each).length > 0 || each.opens?.includes(family) === true;
     const outer = isSaid(host) ? undefined : outers.find(isSaid);
     if (outer === undefined || opens === "all") continue;
