@@ -893,6 +893,34 @@ describe("smartdns", () => {
       "far.list": list,
     });
 
+  test("a name with a dot at its end has names, as in newer versions, and is told", async () => {
+    const outcome = await smartdns("nameserver /dot.example./away\naddress /own.example./10.0.0.7\nnameserver /./away\n");
+    await expectDecisions(outcome, { "x.dot.example": "away", "own.example": "addresses" });
+    const told = outcome.told("changed");
+    for (const [line, name] of [
+      [4, "dot.example."],
+      [5, "own.example."],
+    ])
+      expect(told).toContain(`${line}: \`${name}\` has names here, as in newer versions: in smartdns 40 it has none`);
+    expect(told).not.toContain("`.` has names");
+  });
+
+  test("filters of addresses hold for the servers that have the flag: those of a group, and those that stand in for it", async () => {
+    const of = async (...flags: readonly string[]) => {
+      const servers = flags.map((flag, index) => `server 1.1.1.${index + 1} -group w -e ${flag}\n`);
+      return await smartdns(
+        `${servers.join("")}nameserver /c.example/w\nblacklist-ip 192.0.2.0/24\nwhitelist-ip 198.51.100.0/24\n`,
+      );
+    };
+    const one = await of("-whitelist-ip", "-fallback");
+    expect(parse(one.text).upstreams["w-then-w-fallback"]).toMatchObject({ accept: ["198.51.100.0/24"] });
+    expect(parse(one.text).upstreams["w-fallback"]).not.toHaveProperty("accept");
+    expect(one.told("risk")).toBe("");
+    const both = await of("-blacklist-ip", "-fallback -blacklist-ip");
+    for (const name of ["w-then-w-fallback", "w-fallback"])
+      expect(parse(both.text).upstreams[name]).toMatchObject({ drop: ["192.0.2.0/24"] });
+  });
+
   test("a relative path in a file that is included lies beside that file, not beside the main one", async () => {
     const files = {
       "parts/sets.conf": "domain-set -name s -file far.set\nconf-file more/routes.conf\nhosts-file house\n",

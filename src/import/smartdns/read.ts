@@ -23,11 +23,11 @@ import {
   type Outcome,
   type Place,
   routes,
-  type ServerGroup,
 } from "../model.ts";
 import { askGroup, isProxy, readServer, serverGroup, shownServer, sideOf } from "../servers.ts";
 import { filesOf, pathBesideLine, readLines } from "../source.ts";
 import { addressHosts, isAddressRule } from "./addresses.ts";
+import { AddressFilters, networkOf } from "./filters.ts";
 import { byPath, eachOf, meet, pathOf } from "./paths.ts";
 import { copyRules, type Flag, type GroupMember, newTree, type Route, type Tree } from "./tree.ts";
 import { type Flags, flagsOf, spansOf, valuesOf } from "./words.ts";
@@ -64,10 +64,7 @@ class Reader {
   readonly #hosts: Host[] = [];
   readonly #listen: string[] = [];
   readonly #bogus: string[] = [];
-  readonly #blacklist: string[] = [];
-  readonly #whitelist: string[] = [];
-  /** Taken out of the answers of every server. */
-  readonly #ignored: string[] = [];
+  readonly #filters = new AddressFilters();
   /** Groups, and before which of the lines each begins. */
   readonly #begun: { readonly tree: Tree; readonly atLine: number }[] = [];
   readonly #lines: { readonly key: string; readonly rest: string; readonly tree: Tree; readonly place: Place }[] = [];
@@ -188,7 +185,7 @@ class Reader {
   }
 
   meaning(): Meaning {
-    for (const line of this.#lines) this.#addressFilter(line.key, line.rest);
+    for (const line of this.#lines) this.#filters.read(line.key, line.rest);
     for (const [index, line] of this.#lines.entries()) {
       this.#beginAt(index);
       this.#line(line.key, line.rest, line.tree, line.place);
@@ -328,37 +325,6 @@ class Reader {
     }
   }
 
-  #addressFilter(key: string, rest: string): void {
-    const lists: Readonly<Record<string, string[]>> = {
-      "blacklist-ip": this.#blacklist,
-      "whitelist-ip": this.#whitelist,
-      "ignore-ip": this.#ignored,
-    };
-    lists[key]?.push(...networkOf(flagsOf(rest).words[0] ?? ""));
-  }
-
-  /** Filters of addresses belong to servers there, and to groups here. */
-  #filtersOf(members: readonly GroupMember[], shown: string, place: Place): Pick<ServerGroup, "accept" | "drop"> {
-    const filter = (key: "drops" | "accepts", networks: readonly string[]): readonly string[] => {
-      const having = members.filter((member) => member[key]);
-      if (key === "accepts" && having.length > 0 && networks.length === 0)
-        this.#findings.add(
-          "changed",
-          place,
-          `\`-whitelist-ip\` of servers of \`${shown}\` drops every address where no \`whitelist-ip\` stands: here their answers pass`,
-        );
-      if (having.length === 0 || networks.length === 0) return [];
-      if (having.length < members.length)
-        this.#findings.add(
-          "risk",
-          place,
-          `some servers of \`${shown}\` have \`-${key === "drops" ? "blacklist" : "whitelist"}-ip\`: their answers are not filtered; make a group of them`,
-        );
-      return having.length < members.length ? [] : networks;
-    };
-    return { accept: filter("accepts", this.#whitelist), drop: [...filter("drops", this.#blacklist), ...this.#ignored] };
-  }
-
   #emptyTypes(written: string, tree: Tree, place: Place): void {
     const { isBack, spans } = spansOf(written);
     const has = (type: number) => spans.some(({ first, last }) => type >= first && type <= last);
@@ -426,12 +392,14 @@ class Reader {
     if (members.length === 0) return close(`none of the servers of \`${shown}\` can be asked`);
     if (new Set(members.map(({ proxy }) => proxy)).size > 1)
       return close(`the servers of \`${shown}\` are asked through different proxies: make two groups of them`);
-    const [first] = members;
     const [main, spare] = [members.filter(({ isFallback }) => !isFallback), members.filter(({ isFallback }) => isFallback)];
     const servers = (some: readonly GroupMember[]) => some.map(({ server }) => server);
-    const proxy = first?.proxy ?? null;
+    const proxy = members[0]?.proxy ?? null;
+    const filters = (some: readonly GroupMember[]) => this.#filters.of(some, shown, group.place, this.#findings);
     const fallback =
-      main.length === 0 || spare.length === 0 ? null : serverGroup(`${shown}-fallback`, servers(spare), group.place, { proxy });
+      main.length === 0 || spare.length === 0
+        ? null
+        : serverGroup(`${shown}-fallback`, servers(spare), group.place, { proxy, ...filters(spare) });
     if (new Set(members.map(({ server }) => sideOf(server))).size > 1)
       this.#findings.add(
         "changed",
@@ -441,12 +409,9 @@ class Reader {
     const subnets = new Set(members.map(({ ecs }) => ecs ?? this.#ecs));
     if (subnets.size > 1)
       this.#findings.add("changed", group.place, `servers of \`${shown}\` have different subnets: the first is sent to all`);
+    const first = main.length === 0 ? spare : main;
     return askGroup(
-      serverGroup(shown, servers(main.length === 0 ? spare : main), group.place, {
-        proxy,
-        fallback,
-        ...this.#filtersOf(members, shown, group.place),
-      }),
+      serverGroup(shown, servers(first), group.place, { proxy, fallback, ...filters(first) }),
       [...subnets][0] ?? null,
     );
   }
@@ -472,7 +437,7 @@ class Reader {
         this.#findings.add("leak", place, `\`${domain}\` is no domain and no set, so its names would go the way of all others`);
         return null;
       } else {
-        if (kind === "*." || kind === "-.")
+        if (kind === "*." || kind === "-." || bare.endsWith("."))
           this.#findings.add("changed", place, `\`${domain}\` has names here, as in newer versions: in smartdns 40 it has none`);
         names = joinNames([names, namesOf([kind === "-." ? `full:${name}` : kind === "*." ? `*.${name}` : name])]);
       }
@@ -689,8 +654,4 @@ class Reader {
       for (const each of text.startsWith(":") ? [`0.0.0.0${text}`, `[::]${text}`] : [text.includes(":") ? text : `${text}:53`])
         if (!this.#listen.includes(each)) this.#listen.push(each);
   }
-}
-
-function networkOf(written: string): readonly string[] {
-  return isNetwork(written) ? [written] : [];
 }
