@@ -25,16 +25,56 @@ export function inOrder(findings: readonly Finding[]): readonly Finding[] {
   );
 }
 
-/** The report as a person reads it; ends in a newline. @param shorten a path as it is shown. */
+/** What tells sentences of one cause apart: quoted words, sources of lists, examples. */
+const WORDS = /`[^`]*`|\([\w.*-]+\)|\S+#\w+|(?<=such as )\S+/g;
+
+/** Words that are shown of each sentence that was made several times. */
+const MAX_WORDS = 12;
+const MAX_WORDS_CARRIED = 3;
+
+/**
+ * The report as a person reads it; ends in a newline. A sentence that holds for several lines stands once, with these lines and what differs.
+ * @param shorten a path as it is shown.
+ */
 export function reportText(findings: readonly Finding[], shorten: (path: string) => string): string {
   const ordered = inOrder(findings);
   const parts = PARTS.map(({ heading, kinds }) => {
-    const lines = ordered
-      .filter(({ kind }) => kinds.includes(kind))
-      .map(({ kind, file, line, what }) => `  ${shorten(file)}:${line}: ${MARKS[kind]}${what}\n`);
-    return lines.length === 0 ? `${heading}: none\n` : `${heading} (${lines.length}):\n${lines.join("")}`;
+    const own = ordered.filter(({ kind }) => kinds.includes(kind));
+    const sentences = Map.groupBy(own, ({ kind, what }) => `${kind} ${what.replace(WORDS, "`")}`);
+    const lines = [...sentences.values()].map((same) => `  ${sentenceOf(same, shorten)}\n`);
+    return own.length === 0 ? `${heading}: none\n` : `${heading} (${own.length}):\n${lines.join("")}`;
   });
   return printableText(parts.join("\n"));
+}
+
+/** Findings that differ in their places and words alone, as one line. */
+function sentenceOf(same: readonly Finding[], shorten: (path: string) => string): string {
+  const [first] = same;
+  if (first === undefined) return "";
+  const places = [...Map.groupBy(same, ({ file }) => file)].map(
+    ([file, found]) => `${shorten(file)}:${spansText(found.map(({ line }) => line))}`,
+  );
+  const words = same.map(({ what }) => what.match(WORDS) ?? []);
+  const isShared = words[0]?.map((word, index) => words.every((each) => each[index] === word)) ?? [];
+  const [, ...others] = new Set(
+    words.map((each) => [...new Set(each.filter((_, index) => isShared[index] === false))].join(" ")),
+  );
+  const most = first.kind === "carried" ? MAX_WORDS_CARRIED : MAX_WORDS;
+  const shown = others.slice(0, most).map((each) => each.replace(/^\((.*)\)$/, "$1"));
+  const more = others.length > most ? [`${others.length - most} more (--json has all)`] : [];
+  const likewise = others.length === 0 ? "" : `; likewise ${[...shown, ...more].join(", ")}`;
+  return `${places.join(", ")}: ${MARKS[first.kind]}${first.what}${likewise}`;
+}
+
+/** Numbers, those in a row as a span: `3, 5-7`. */
+function spansText(numbers: readonly number[]): string {
+  const spans: { readonly first: number; last: number }[] = [];
+  for (const number of new Set(numbers)) {
+    const span = spans.at(-1);
+    if (span !== undefined && number === span.last + 1) span.last = number;
+    else spans.push({ first: number, last: number });
+  }
+  return spans.map(({ first, last }) => (first === last ? String(first) : `${first}-${last}`)).join(", ");
 }
 
 /** No escape sequence of a file that somebody else wrote reaches the terminal. */
