@@ -622,6 +622,31 @@ describe("dnsmasq", () => {
     });
   });
 
+  test("servers of a network are asked backwards for its addresses, and those of a local domain nobody is asked for", async () => {
+    const lines = [
+      "rev-server=192.168.1.0/24,192.168.1.1,192.168.1.2",
+      "rev-server=10.16.0.0/15,192.168.3.1#5353",
+      "rev-server=fd00:12::/36,192.168.4.1",
+      "rev-server=203.0.113.7",
+      "rev-server=nonsense,192.168.5.1",
+      "domain=home.example,198.51.100.0/25,local",
+    ];
+    const outcome = await dnsmasq(`${lines.join("\n")}\n`);
+    const expected = {
+      "7.1.168.192.in-addr.arpa PTR": ["192.168.1.1", "192.168.1.2"],
+      "1.1.17.10.in-addr.arpa PTR": ["192.168.3.1:5353"],
+      "1.0.0.0.2.1.0.0.0.0.d.f.ip6.arpa PTR": ["192.168.4.1"],
+    };
+    const groups = await decisions(outcome, Object.fromEntries(Object.keys(expected).map((name) => [name, ""])));
+    for (const [name, servers] of Object.entries(expected)) expect(groupsOf(outcome)[groups[name] ?? ""]).toEqual(servers);
+    await expectDecisions(outcome, {
+      "7.113.0.203.in-addr.arpa PTR": "nxdomain",
+      "7.100.51.198.in-addr.arpa PTR": "nxdomain",
+      "8.8.8.8.in-addr.arpa PTR": "domestic",
+    });
+    expect(outcome.told("blank")).toBe("7: `rev-server=nonsense,192.168.5.1`: `nonsense` is no network");
+  });
+
   test("with `strict-order` a server is asked when the one before it has failed, not when it is slow or has nothing", async () => {
     const lines = "strict-order\nserver=8.8.8.8\nserver=/a.example/9.9.9.9\nserver=/a.example/192.168.1.1\n";
     const outcome = await dnsmasq(lines);
@@ -641,6 +666,15 @@ describe("dnsmasq", () => {
   test("a file is known by its lines although all of them are indented", async () => {
     const { code } = await runImport("own.txt", { "own.txt": "  no-resolv\n\tserver = 9.9.9.9\n" });
     expect(code).toBe(0);
+  });
+
+  test("a name of one label with servers of its own is asked of them, in spite of `domain-needed`, and told", async () => {
+    const outcome = await dnsmasq("domain-needed\nserver=/consul/127.0.0.1#8600\n");
+    await expectDecisions(outcome, { "x.consul": "router" });
+    expect(outcome.told("changed")).toMatch(/^3: `consul` itself and other names of one label are asked/m);
+    expect((await dnsmasq("domain-needed\nserver=/a.example/9.9.9.9\nlocal=/lan/\n")).told("changed")).not.toContain(
+      "one label are asked",
+    );
   });
 
   test("records of its own are told each at its line: nobody has them here", async () => {
@@ -863,8 +897,11 @@ describe("dnsmasq", () => {
     const outcome = await dnsmasq(
       "domain=house.example,10.0.0.0/24,local\nstop-dns-rebind\nrebind-localhost-ok\nconf-script=x\n",
     );
-    await expectDecisions(outcome, { "nas.house.example": "nxdomain", "x.example": "domestic" });
-    expect(outcome.told("changed")).toContain("addresses of 10.0.0.0/24 were asked of nobody backwards");
+    await expectDecisions(outcome, {
+      "nas.house.example": "nxdomain",
+      "x.example": "domestic",
+      "7.0.0.10.in-addr.arpa PTR": "nxdomain",
+    });
     expect(outcome.told("left")).toContain("`rebind-localhost-ok`: nothing here corresponds to it");
     expect(outcome.told("left")).toContain("`conf-script`: nothing here corresponds to it");
     expect((await dnsmasq("port=0\n")).error?.message).toContain("serves no DNS");

@@ -46,7 +46,7 @@ const UNNAMED_FOLDER = "dnsmasq.d,.dpkg-dist,.dpkg-old,.dpkg-new";
 
 /** Options that neither route nor answer. */
 const QUIET =
-  /^(no-(resolv|poll|hosts|negcache|daemon|ping|round-robin|dhcp.*)|cache-size|user|group|pid-file|log-.*|quiet-.*|bind-(interfaces|dynamic)|interface|except-interface|domain-needed|bogus-priv|localise-queries|expand-hosts|domain|edns-packet-max|min-cache-ttl|max-cache-ttl|max-ttl|neg-ttl|local-ttl|keep-in-foreground|dns-forward-max|use-stale-cache|fast-dns-retry|port-limit|min-port|max-port|query-port|enable-.*|read-ethers|local-service|port|strict-order|all-servers|stop-dns-rebind|filter-aaaa|filter-a|clear-on-reload|rev-server)$/i;
+  /^(no-(resolv|poll|hosts|negcache|daemon|ping|round-robin|dhcp.*)|cache-size|user|group|pid-file|log-.*|quiet-.*|bind-(interfaces|dynamic)|interface|except-interface|domain-needed|bogus-priv|localise-queries|expand-hosts|domain|edns-packet-max|min-cache-ttl|max-cache-ttl|max-ttl|neg-ttl|local-ttl|keep-in-foreground|dns-forward-max|use-stale-cache|fast-dns-retry|port-limit|min-port|max-port|query-port|enable-.*|read-ethers|local-service|port|strict-order|all-servers|stop-dns-rebind|filter-aaaa|filter-a|clear-on-reload)$/i;
 
 /** Records that dnsmasq gives of its own. */
 const OWN_RECORDS =
@@ -133,6 +133,9 @@ class Reader {
       case "address":
         this.#address(value, place);
         return;
+      case "rev-server":
+        this.#reverseServer(value, place);
+        return;
       default:
         this.#options.set(key, place);
         if (value !== "") this.#values.set(key, [...(this.#values.get(key) ?? []), { value, place }]);
@@ -194,6 +197,15 @@ class Reader {
     }
   }
 
+  /** A network, and the servers that are asked backwards for its addresses; without a server nobody is. */
+  #reverseServer(value: string, place: Place): void {
+    const [network = "", ...servers] = value.split(",").map((part) => part.trim());
+    const zones = reverseZones(network);
+    if (zones.length === 0) this.#findings.add("blank", place, `\`rev-server=${value}\`: \`${network}\` is no network`);
+    for (const zone of zones)
+      for (const server of servers.length === 0 ? [""] : servers) this.#server(`/${zone}/${server}`, place);
+  }
+
   #address(value: string, place: Place): void {
     const found = this.#domains(value, place);
     for (const pattern of found?.patterns ?? []) {
@@ -216,14 +228,10 @@ class Reader {
     if (port?.value === "0") throw new ImportError(port.place, "with `port=0` dnsmasq serves no DNS");
     // Such a domain is the house's own, as by `local=/…/`.
     for (const { value, place: at } of this.#texts("domain")) {
-      const [, name, subnet] = /^([^,]+),(.*),\s*local$/.exec(value) ?? [];
+      const [, name, subnet = ""] = /^([^,]+),(.*),\s*local$/.exec(value) ?? [];
       if (name === undefined) continue;
       this.#server(`/${name.trim()}/`, at);
-      this.#findings.add(
-        "changed",
-        at,
-        `addresses of ${subnet} were asked of nobody backwards: here they go where those of private networks go`,
-      );
+      for (const zone of reverseZones(subnet.trim())) this.#server(`/${zone}/`, at);
     }
     const rest = this.#defaultOutcome(place);
     // Of lines for one domain those with an address come first, and those that say it does not exist come last.
@@ -523,6 +531,14 @@ class Reader {
         strict,
         "where a server is silent the next one is asked after a moment; dnsmasq asked it when the client asked again",
       );
+    const needed = this.#options.get("domain-needed");
+    const single = [...this.#servers].find(([pattern, { targets }]) => /^[\w-]+$/.test(pattern) && !targets.has(""));
+    if (needed !== undefined && single !== undefined)
+      this.#findings.add(
+        "changed",
+        needed,
+        `\`${single[0]}\` itself and other names of one label are asked of the servers that they have; dnsmasq denied A and AAAA of them`,
+      );
     if (!this.#options.has("no-hosts")) this.#findings.add("changed", { file: this.#file, line: 1 }, NO_HOSTS_FILE);
     const done = [
       "rebind-domain-ok",
@@ -554,8 +570,6 @@ class Reader {
         const names = key === "ipset" || key === "nftset" ? "; write its names as a list, and fill the set by other means" : "";
         this.#findings.add("left", place, `\`${key}\`: nothing here corresponds to it${names}`);
       }
-    for (const { value, place } of this.#texts("rev-server"))
-      this.#findings.add("blank", place, `\`rev-server=${value}\`: write a rule for the reverse zone`);
   }
 }
 
@@ -582,6 +596,24 @@ function rangeOf([first, last = ""]: readonly string[]): BlockList | null | unde
   else if (isIP(first) !== 0) within.addAddress(first, family);
   else return undefined;
   return within;
+}
+
+/** The reverse zones of a network: where its length is within a label all that lie in it. */
+function reverseZones(network: string): readonly string[] {
+  const [text = "", length] = network.split("/");
+  const bytes = addressFromText(text);
+  if (bytes === null || !isNetwork(network)) return [];
+  const isFour = bytes.length === 4;
+  const numbers = isFour ? [...bytes] : [...bytes].flatMap((byte) => [byte >> 4, byte & 15]);
+  const bits = isFour ? 8 : 4;
+  const whole = Math.floor(Number(length ?? bytes.length * 8) / bits);
+  const open = 2 ** (bits - (Number(length ?? 0) % bits));
+  const zoneOf = (labels: readonly number[]) =>
+    [...labels.map((label) => label.toString(isFour ? 10 : 16)).toReversed(), isFour ? "in-addr.arpa" : "ip6.arpa"].join(".");
+  const before = numbers.slice(0, whole);
+  if (open === 2 ** bits) return [zoneOf(before)];
+  const first = (numbers[whole] ?? 0) - ((numbers[whole] ?? 0) % open);
+  return Array.from({ length: open }, (_, index) => zoneOf([...before, first + index]));
 }
 
 function isUpwards(first: string, last: string): boolean {
