@@ -122,6 +122,28 @@ describe("AdGuard Home", () => {
     expect(outcome.told("blank")).toBe("");
   });
 
+  test("resolvers for PTR of private addresses may be for some zones alone", async () => {
+    const outcome = await adguard(
+      `${plain}  local_ptr_upstreams: ["192.168.1.1", "[/10.in-addr.arpa/]192.168.2.1", "[/7.10.in-addr.arpa/]#"]\n`,
+    );
+    const names = ["1.1.168.192.in-addr.arpa PTR", "1.1.1.10.in-addr.arpa PTR", "1.1.7.10.in-addr.arpa PTR"];
+    const decided = await decisions(outcome, Object.fromEntries(names.map((name) => [name, ""])));
+    const servers = names.map((name) => groupsOf(outcome)[decided[name] ?? ""]);
+    expect(servers).toEqual([["192.168.1.1"], ["192.168.2.1"], ["192.168.1.1"]]);
+    await expectDecisions(outcome, { "1.1.1.10.in-addr.arpa TXT": "nodata" });
+    expect(outcome.told("left")).toBe("");
+  });
+
+  test("the addresses of the name by which Firefox learns that it may not use its own servers are empty", async () => {
+    const outcome = await adguard(`${plain}`);
+    await expectDecisions(outcome, {
+      "use-application-dns.net": "nodata",
+      "use-application-dns.net AAAA": "nodata",
+      "use-application-dns.net TXT": "upstream",
+      "x.use-application-dns.net": "upstream",
+    });
+  });
+
   test("that other types of blocked names are denied too is told where the blocking mode stands", async () => {
     for (const [mode, what] of [
       ["nxdomain", "NXDOMAIN"],

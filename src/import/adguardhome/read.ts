@@ -15,6 +15,7 @@ import {
   longest,
   type Meaning,
   type ModelRule,
+  modify,
   NO_NETWORKS,
   namesOf,
   type Outcome,
@@ -53,9 +54,12 @@ export function readAdguardHome(file: string, findings: Findings): Meaning {
 /** Zones of private addresses backwards (RFC 6303), whose PTR the program asks of local resolvers alone. */
 const PRIVATE_ZONES = [...PRIVATE_REVERSE, "254.169.in-addr.arpa"];
 
+/** A name whose addresses the program denies. */
+const CANARY = "use-application-dns.net";
+
 /** Settings of section `dns` that route nothing. */
 const QUIET = `
-  upstream_timeout querylog_enabled querylog_interval statistics_interval refuse_any max_goroutines cache_size
+  upstream_timeout querylog_enabled querylog_file_enabled querylog_size_memory querylog_interval statistics_interval refuse_any max_goroutines cache_size
   cache_ttl_min cache_ttl_max cache_enabled ratelimit_subnet_len_ipv4 ratelimit_subnet_len_ipv6 ratelimit_whitelist
   fastest_timeout pending_requests serve_http3 use_http3_upstreams blocked_response_ttl filters_update_interval
   hostsfile_enabled anonymize_client_ip enable_dnssec protection_disabled_until parental_block_host
@@ -122,11 +126,14 @@ class Reader {
           client.place,
           `rewrites did not hold for the client \`${client.name}\`, which is not filtered: here \`hosts.records\` holds for all clients`,
         );
+    this.#findings.add("carried", place, `\`${CANARY}\`: A and AAAA are empty, which is NXDOMAIN there`);
     this.#reportRest();
     return {
       origin: "AdGuard Home",
       file: this.#file,
       rules: [
+        // Firefox asks for it to learn whether it may use its own servers.
+        modify(forNames(namesOf([`full:${CANARY}`])), { ipv4: "nodata", ipv6: "nodata" }, place),
         ...clients
           .filter(({ isFiltered }) => !isFiltered)
           .flatMap(({ upstreams, name, ids }) => [
@@ -284,16 +291,33 @@ class Reader {
     const place = item?.place ?? this.#place;
     const condition = { ...forNames(namesOf(PRIVATE_ZONES)), types: [12] };
     if (!isUsed) return [decide(condition, answered("nxdomain", place), place, "private-ptr")];
-    const servers = this.#servers(textsOf(item));
+    const lines = textsOf(item).map(({ text, ...at }) => {
+      const [, domains = "", written = text] = /^\[\/(.*)\/\](.*)$/.exec(text) ?? [];
+      const texts = written.trim().split(/\s+/);
+      return {
+        domains: domains.split("/").filter((each) => each !== ""),
+        texts: texts.map((each) => ({ text: each, ...at })),
+        at,
+      };
+    });
+    const ask = (texts: readonly SourceLine[]): readonly SourceServer[] =>
+      this.#servers(texts.filter(({ text }) => text !== "#"));
+    const groupOf = (own: readonly SourceServer[], at: Place) => askGroup(serverGroup("router", own, at, { volatile: true }));
+    const servers = ask(lines.flatMap(({ domains, texts }) => (domains.length === 0 ? texts : [])));
+    const choices = lines.flatMap(({ domains, texts, at }) => {
+      const own = domains.length === 0 ? [] : texts.some(({ text }) => text === "#") ? servers : ask(texts);
+      return own.length === 0 ? [] : [{ names: namesOf(domains), outcome: groupOf(own, at), place: at }];
+    });
+    const split = longest(choices, "private-ptr-split", { ...ANYTHING, types: [12] });
     if (servers.length === 0) {
       this.#findings.add(
         "changed",
         place,
         "PTR of private addresses was asked of the resolvers of the host: here it goes where the other names of the house go, or is answered here",
       );
-      return [];
+      return split;
     }
-    return [decide(condition, askGroup(serverGroup("router", servers, place, { volatile: true })), place, "private-ptr")];
+    return [...split, decide(condition, groupOf(servers, place), place, "private-ptr")];
   }
 
   /** Exact names beat wildcards; types that a name has no address for are empty, but for a family that is asked of servers. */
