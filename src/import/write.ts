@@ -376,7 +376,11 @@ class Writer {
       ? []
       : choices.filter(({ lowered }) => lowered.action.kind === "upstream" && Object.keys(lowered.modifiers).length === 0);
     const others = choices.filter((choice) => !asks.includes(choice));
-    for (const { choice, patterns } of longestFirst(others.map((each) => ({ choice: each, patterns: each.names.patterns })))) {
+    const ordered = [
+      ...longestFirst(others.map((each) => ({ choice: each, patterns: each.names.patterns }))),
+      ...others.filter(({ names }) => names.patterns.length === 0).map((choice) => ({ choice, patterns: [] })),
+    ];
+    for (const { choice, patterns } of ordered) {
       for (const list of asks.flatMap(({ names }) => names.lists))
         for (const pattern of patterns)
           if (this.#source.reachesBelow(list, pattern))
@@ -387,7 +391,11 @@ class Writer {
             );
       // Longer names of the groups below stay theirs.
       const inner = asks.flatMap(({ names }) =>
-        names.patterns.filter((pattern) => patterns.some((outer) => isBelow(pattern, outer))),
+        names.patterns.filter((pattern) => {
+          const name = nameFromText(pattern.replace(/^(full:|\*\.)/, ""));
+          const isListed = name !== null && this.#source.holds(namesIn(choice.names.lists), name);
+          return isListed || patterns.some((outer) => isBelow(pattern, outer));
+        }),
       );
       const condition = {
         ...rule.condition,

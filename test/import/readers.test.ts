@@ -952,6 +952,39 @@ describe("smartdns", () => {
       "far.list": list,
     });
 
+  test("a star before a part of a label is every name that ends so, and patterns that smartdns has not are left out", async () => {
+    const outcome = await smartdns(
+      "nameserver /*-a.example.com/away\naddress /*-b.example.com/10.0.0.1\nnameserver /regexp:^x\\.cn$/away\nnameserver /b.example.com/home\n",
+    );
+    await expectDecisions(outcome, { "x-a.example.com": "away", "y.b.example.com": "home", "x.cn": "default" });
+    expect(outcome.told("changed")).toMatch(/^4: `\*-a\.example\.com` is every name that ends so/m);
+    expect(outcome.told("blank")).toMatch(/^5: `address …\/10\.0\.0\.1`/m);
+    expect(outcome.told("left")).toMatch(/^6: `regexp:.*`: smartdns has no such patterns/m);
+    expect(outcome.code).toBe(0);
+  });
+
+  test("a server that looks up the names of others is of its groups too, but not of the default one", async () => {
+    const outcome = await smartdns(
+      "server 180.76.76.76 -b -e -g boot\nserver 1.2.4.8 -bootstrap-dns\nnameserver /a.example/boot\n",
+    );
+    expect(groupsOf(outcome)).toMatchObject({ boot: ["180.76.76.76"], default: ["223.5.5.5", "119.29.29.29"] });
+    expect(outcome.config?.upstreams.bootstrap.map(({ label }) => label)).toEqual(["180.76.76.76", "1.2.4.8"]);
+  });
+
+  test("names of a set are closed where no server of their group can be asked, but for those that a rule names", async () => {
+    const files = { "s.list": "a.example\nb.example\n" };
+    const sets = Array.from({ length: 170 }, (_, index) => `nameserver /n${index}.example/away\n`).join("");
+    const text =
+      "server quic://1.1.1.1 -g none -e\ndomain-set -name s -file s.list\nnameserver /domain-set:s/none\nnameserver /x.a.example/away\n";
+    for (const more of ["", sets])
+      await expectDecisions(await smartdns(`${text}${more}`, files), {
+        "a.example": "refused",
+        "y.b.example": "refused",
+        "x.a.example": "away",
+        "c.example": "default",
+      });
+  });
+
   test("a name with a dot at its end has names, as in newer versions, and is told", async () => {
     const outcome = await smartdns("nameserver /dot.example./away\naddress /own.example./10.0.0.7\nnameserver /./away\n");
     await expectDecisions(outcome, { "x.dot.example": "away", "own.example": "addresses" });
@@ -978,6 +1011,7 @@ describe("smartdns", () => {
     const both = await of("-blacklist-ip", "-fallback -blacklist-ip");
     for (const name of ["w-then-w-fallback", "w-fallback"])
       expect(parse(both.text).upstreams[name]).toMatchObject({ drop: ["192.0.2.0/24"] });
+    expect(both.told("changed")).toContain("an answer of `w` of which no address is left fails: smartdns gave an empty one");
   });
 
   test("a relative path in a file that is included lies beside that file, not beside the main one", async () => {

@@ -32,6 +32,7 @@ export function addressHosts(root: Tree, groups: readonly Tree[], scope: Scope):
   const free = [...root.addresses.values()].filter(({ rule }) => rule === "-");
   const freed = free.flatMap(({ names, place }) =>
     names.patterns.flatMap((pattern) => {
+      if (pattern.startsWith("regexp:")) return [];
       const name = pattern.replace(/^(full:|\*\.)/, "");
       return hosts.some((host) => host.wildcard && name.endsWith(`.${host.name}`)) ? excepted(pattern, place) : [];
     }),
@@ -46,7 +47,8 @@ function entriesOf({ addresses: rules }: Tree, findings: Findings): ReadonlyMap<
     const { names, rule, place } = entry;
     if (!isAddressRule(rule)) continue;
     const addresses = rule.split(",").filter((address) => isIP(address) !== 0);
-    if (addresses.length === 0 || names.lists.length > 0) {
+    const isPlain = names.lists.length === 0 && !names.patterns.some((pattern) => pattern.startsWith("regexp:"));
+    if (addresses.length === 0 || !isPlain) {
       reportLeftOut(entry, findings);
       continue;
     }

@@ -39,7 +39,11 @@ export class AddressFilters {
         );
       return having.length < members.length ? [] : networks;
     };
-    return { accept: filter("accepts", this.#whitelist), drop: [...filter("drops", this.#blacklist), ...this.#ignored] };
+    const accept = filter("accepts", this.#whitelist);
+    const drop = [...filter("drops", this.#blacklist), ...this.#ignored];
+    if (accept.length + drop.length > 0)
+      findings.add("changed", place, `an answer of \`${shown}\` of which no address is left fails: smartdns gave an empty one`);
+    return { accept, drop };
   }
 }
 

@@ -347,10 +347,9 @@ class Reader {
     const url = written.includes("://") ? written : `${scheme}${written}`;
     const [hostAddress = ""] = flags.get("host-ip") ?? [];
     const read = readServer(url, { at: hostAddress, tlsName: flags.get("host-name")?.[0] ?? null });
-    if (flags.has("bootstrap-dns") || flags.has("b")) {
-      if ("server" in read) this.#bootstrap.add(read.server.url);
-      return;
-    }
+    // It is of its groups too.
+    const isBootstrap = flags.has("bootstrap-dns") || flags.has("b");
+    if (isBootstrap && "server" in read) this.#bootstrap.add(read.server.url);
     for (const name of ["set-mark", "interface"])
       if (flags.has(name))
         this.#findings.add(
@@ -365,7 +364,7 @@ class Reader {
       const why = "why" in read ? read.why : `there is no proxy \`${proxyName}\` that can be asked`;
       this.#findings.add("left", place, `the server \`${shownServer(written)}\`: ${why}`);
     }
-    const isDefault = tree === this.#root && !flags.has("exclude-default-group") && !flags.has("e");
+    const isDefault = tree === this.#root && !isBootstrap && !flags.has("exclude-default-group") && !flags.has("e");
     const named = [...(flags.get("group") ?? flags.get("g") ?? []), ...(tree === this.#root ? [] : [tree.name])];
     const ecs = networkOf(flags.get("subnet")?.[0] ?? "")[0] ?? null;
     for (const name of isDefault ? ["", ...named] : named) {
@@ -431,6 +430,19 @@ class Reader {
           "changed",
           place,
           `\`${written.startsWith("/") ? "/./" : written}\` is every name here, as in newer versions; smartdns 40 passes over it`,
+        );
+      } else if (/^(regexp|keyword|full|domain|geosite):/.test(domain))
+        this.#findings.add(
+          "left",
+          place,
+          `\`${domain}\`: smartdns has no such patterns, and no name is meant by it there either`,
+        );
+      else if (/^\*[\w-]/.test(domain) && hostName(domain.slice(1)) !== null) {
+        names = joinNames([names, namesOf([`regexp:${domain.slice(1).toLowerCase().replaceAll(".", "\\.")}$`])]);
+        this.#findings.add(
+          "changed",
+          place,
+          `\`${domain}\` is every name that ends so, as in newer versions, and comes after domains; in smartdns 40 it has none`,
         );
       } else if (lists !== undefined) names = joinNames([names, namesIn(lists)]);
       else if (set !== undefined || name === null) {
