@@ -963,6 +963,31 @@ describe("smartdns", () => {
     expect(outcome.code).toBe(0);
   });
 
+  test("names of a set that get 0.0.0.0 are blocked for this type, and other addresses of a set are told", async () => {
+    const files = { "ads.list": "ads.example\nfree.ads.example\n", "nas.list": "nas.example\n" };
+    const sets = "domain-set -name ads -file ads.list\ndomain-set -name nas -file nas.list\n";
+    const outcome = await smartdns(
+      `${sets}address /domain-set:ads/0.0.0.0\naddress /free.ads.example/-\naddress /domain-set:nas/10.0.0.1\n`,
+      files,
+    );
+    await expectDecisions(outcome, {
+      "x.ads.example": "addresses",
+      "x.ads.example AAAA": "default",
+      "x.ads.example TXT": "default",
+      "free.ads.example": "default",
+    });
+    expect(outcome.told("blank")).toBe("8: `address …/10.0.0.1`: only single names have addresses here, and for all clients");
+  });
+
+  test("a flag that version 40 takes for a group is told, unless a group comes after it", async () => {
+    const outcome = await smartdns(
+      "domain-rules /a.example/ -nameserver away -no-cache\ndomain-rules /b.example/ -no-ip-alias -n away\ndomain-rules /c.example/ -n away -no-serve-expired\n",
+    );
+    await expectDecisions(outcome, { "a.example": "away", "b.example": "away", "c.example": "away" });
+    expect(outcome.told("changed")).toMatch(/^4: `-no-cache`: smartdns 40 takes it for a group that is not there/m);
+    expect(outcome.told("changed")).not.toMatch(/^[56]: /m);
+  });
+
   test("a server that looks up the names of others is of its groups too, but not of the default one", async () => {
     const outcome = await smartdns(
       "server 180.76.76.76 -b -e -g boot\nserver 1.2.4.8 -bootstrap-dns\nnameserver /a.example/boot\n",

@@ -20,12 +20,18 @@ export function isAddressRule(rule: string): boolean {
   return !/^[#-]/.test(rule);
 }
 
+/** Whether the entry blocks the names of a set, which needs no host. */
+export function isBlockedSet({ names, rule }: { readonly names: Names; readonly rule: string }): boolean {
+  return names.lists.length > 0 && rule.split(",").every((address) => address === "0.0.0.0" || address === "::");
+}
+
 /** @param root the rules of all clients. @param groups those of some. */
 export function addressHosts(root: Tree, groups: readonly Tree[], scope: Scope): readonly Host[] {
   const entries = entriesOf(root, scope.findings);
   const shared = new Set(root.addresses.values());
   for (const { addresses } of groups)
-    for (const rule of addresses.values()) if (isAddressRule(rule.rule) && !shared.has(rule)) reportLeftOut(rule, scope.findings);
+    for (const rule of addresses.values())
+      if (isAddressRule(rule.rule) && !isBlockedSet(rule) && !shared.has(rule)) reportLeftOut(rule, scope.findings);
   reportMarks([root, ...groups], entries, scope);
   const hosts = [...entries].flatMap(([pattern, entry]) => hostsOf(pattern, { ...entry, cname: null, others: "forward" }));
   // The longer name wins: `-` frees it.
@@ -45,7 +51,7 @@ function entriesOf({ addresses: rules }: Tree, findings: Findings): ReadonlyMap<
   const entries = new Map<string, Entry>();
   for (const entry of rules.values()) {
     const { names, rule, place } = entry;
-    if (!isAddressRule(rule)) continue;
+    if (!isAddressRule(rule) || isBlockedSet(entry)) continue;
     const addresses = rule.split(",").filter((address) => isIP(address) !== 0);
     const isPlain = names.lists.length === 0 && !names.patterns.some((pattern) => pattern.startsWith("regexp:"));
     if (addresses.length === 0 || !isPlain) {

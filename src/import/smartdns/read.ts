@@ -26,7 +26,7 @@ import {
 } from "../model.ts";
 import { askGroup, isProxy, readServer, serverGroup, shownServer, sideOf } from "../servers.ts";
 import { filesOf, pathBesideLine, readLines } from "../source.ts";
-import { addressHosts, isAddressRule } from "./addresses.ts";
+import { addressHosts, isAddressRule, isBlockedSet } from "./addresses.ts";
 import { AddressFilters, networkOf } from "./filters.ts";
 import { byPath, eachOf, meet, pathOf } from "./paths.ts";
 import { copyRules, type Flag, type GroupMember, newTree, type Route, type Tree } from "./tree.ts";
@@ -504,6 +504,14 @@ class Reader {
     const quiet = `
   g group c speed-check-mode d dualstack-ip-selection r response-mode no-serve-expired ttl rr-ttl rr-ttl-min rr-ttl-max no-cache
   no-ip-alias enable-cache`.split(/\s+/);
+    // Version 40 does not know these, and takes them for `-n` with the rest as the name of a group.
+    const last = [...flags.keys()].findLast((flag) => /^(n|nameserver|no-cache|no-ip-alias)$/.test(flag)) ?? "";
+    if (last.startsWith("no-"))
+      this.#findings.add(
+        "changed",
+        place,
+        `\`-${last}\`: smartdns 40 takes it for a group that is not there, and asks the default group for these names; newer versions do as here`,
+      );
     for (const [flag, values] of flags) {
       if (flag === "n" || flag === "nameserver") for (const value of values) this.#setGroup(found.names, value, tree, place);
       else if (flag === "a" || flag === "address") for (const value of values) this.#setAddress(found.names, value, tree, place);
@@ -631,6 +639,10 @@ class Reader {
           place,
           `names freed by \`-\` are left out of \`${rule}\`, whichever is the longer: versions of smartdns differ there`,
         );
+    }
+    for (const { names, rule, place } of all.filter(isBlockedSet)) {
+      const types = rule.split(",").map((address) => (address.includes(":") ? TYPE.AAAA : TYPE.A));
+      rules.push(decide({ ...forNames(names, union(of("-"))), clients, types }, answered("zero", place), place));
     }
     for (const { rule, place } of of("-", "-4"))
       if (tree.emptyTypes.some(({ types }) => types.some((type) => rule === "-" || type === TYPE.A)))
