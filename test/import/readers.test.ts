@@ -699,6 +699,14 @@ describe("dnsmasq", () => {
     );
   });
 
+  test("quotes may stand around a part of a value", async () => {
+    const outcome = await dnsmasq('cname="a"-0."b.example",c-0."d.example"\naddress="/box.example/10.0.0.5"\n');
+    expect(parse(outcome.text).hosts.records).toMatchObject({
+      "a-0.b.example": { cname: "c-0.d.example" },
+      "box.example": { address: "10.0.0.5" },
+    });
+  });
+
   test("records of its own are told each at its line: nobody has them here", async () => {
     const outcome = await dnsmasq("txt-record=a.example,x\ntxt-record=b.example,y\ninterface-name=c.example,eth0\nlocalmx\n");
     expect(outcome.told("blank").split("\n")).toEqual([

@@ -98,7 +98,7 @@ class Reader {
     }
     for (const { text, ...at } of lines) {
       const [, key = text, value = ""] = /^([\w-]+)\s*=\s*(.*)$/.exec(text) ?? [];
-      this.#line(key.replace(/^--/, "").toLowerCase(), value.replace(/^"(.*)"$/, "$1"), at);
+      this.#line(key.replace(/^--/, "").toLowerCase(), value.replace(/"([^"]*)"/g, "$1"), at);
     }
   }
 
