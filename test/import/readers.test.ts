@@ -144,6 +144,42 @@ describe("AdGuard Home", () => {
     });
   });
 
+  test("what is allowed to a client is blocked for all others, and an answer under a condition is given where it has no address", async () => {
+    const rules = [
+      "||ads.example^",
+      "@@||x.ads.example^$client='10.0.0.21'",
+      "@@||y.ads.example^$client=10.0.0.21|10.0.0.22",
+      "||video.example^$dnstype=AAAA",
+      "@@||video.example^$client=10.0.0.22",
+      "||game.example^$client=~10.0.0.23",
+      "@@||game.example^$client=10.0.0.22",
+      "||net.example^$client=10.0.0.0/24",
+      "||own.example^$dnsrewrite=NOERROR;;,dnstype=AAAA,client=10.0.0.21",
+      "||own.example^$dnsrewrite=NOERROR;A;10.7.7.7,client=10.0.0.21",
+      "@@||z.ads.example^$client=10.0.1.0/24",
+    ];
+    const outcome = await adguard(plain, `user_rules: ${JSON.stringify(rules)}\n`);
+    await expectDecisions(outcome, {
+      "x.ads.example @10.0.0.21": "upstream",
+      "y.ads.example @10.0.0.21": "upstream",
+      "ads.example @10.0.0.21": "addresses",
+      "x.ads.example @10.0.0.22": "addresses",
+      "y.ads.example @10.0.0.22": "upstream",
+      "y.ads.example @10.0.0.9": "addresses",
+      "video.example AAAA @10.0.0.22": "upstream",
+      "video.example AAAA": "addresses",
+      "game.example @10.0.0.22": "upstream",
+      "game.example @10.0.0.23": "upstream",
+      "game.example": "addresses",
+      "own.example AAAA @10.0.0.21": "nodata",
+      "own.example AAAA": "upstream",
+      "own.example @10.0.0.21": "upstream",
+    });
+    expect(outcome.told("blank")).toMatch(/what is allowed to a single client does not pierce this rule, which is for a network/);
+    expect(outcome.told("blank")).toMatch(/`@@\|\|z\.ads.*an exception under a condition/);
+    expect(outcome.told("changed")).toMatch(/10\.7\.7\.7.*an answer of its own under a condition/);
+  });
+
   test("that other types of blocked names are denied too is told where the blocking mode stands", async () => {
     for (const [mode, what] of [
       ["nxdomain", "NXDOMAIN"],

@@ -41,7 +41,7 @@ import {
   textOf,
   textsOf,
 } from "../source.ts";
-import { patternsOf, readUserRules } from "./user-rules.ts";
+import { forClients, patternsOf, readUserRules } from "./user-rules.ts";
 
 /**
  * Reads AdGuardHome.yaml, of schemas 6 to 33. Its order: rewrites, then blocking with its exceptions, then the upstreams of the client, else the upstreams
@@ -457,7 +457,9 @@ class Reader {
         ? []
         : [block(forNames(namesOf(user.important), namesOf(user.importantAllowed)), "blocked-always")]),
       ...user.rules,
-      ...(names.patterns.length + lists.length === 0 ? [] : [block(forNames(names, except), "blocked")]),
+      ...(names.patterns.length + lists.length === 0
+        ? []
+        : forClients(forNames(names, except), user.allowedTo).map((each) => block(each, "blocked"))),
       ...this.#blockedHosts(),
     ];
     return { rules, hosts: user.hosts };

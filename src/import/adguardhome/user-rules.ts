@@ -20,6 +20,8 @@ import type { SourceLine } from "../source.ts";
 interface UserRules {
   readonly blocked: readonly string[];
   readonly allowed: readonly string[];
+  /** What is allowed to single clients, by their addresses and ids. */
+  readonly allowedTo: ReadonlyMap<string, readonly string[]>;
   /** Blocked whatever is allowed. */
   readonly important: readonly string[];
   /** Exceptions of `important` too. */
@@ -53,6 +55,7 @@ export function readUserRules(
   { answer, givesAddresses, idsOf, findings }: UserRulesOptions,
 ): UserRules {
   const lists = { blocked: [] as string[], allowed: [] as string[], important: [] as string[], importantAllowed: [] as string[] };
+  const allowedTo = new Map<string, readonly string[]>();
   const rules: ModelRule[] = [];
   const conditional: { readonly condition: RuleCondition; readonly place: Place }[] = [];
   const hosts: Host[] = [];
@@ -112,6 +115,8 @@ export function readUserRules(
     }
     const read = readModifiers(modifiers, patterns, idsOf);
     if (read === null) leave(`the modifier \`$${modifiers.join(",")}\` has no equal`);
+    else if (isAllowed && isForClients(read, modifiers))
+      for (const client of read.condition.clients ?? []) allowedTo.set(client, [...(allowedTo.get(client) ?? []), ...patterns]);
     else if (isAllowed && modifiers.some((modifier) => modifier !== "important")) leave("an exception under a condition");
     else if (isAllowed) {
       lists.allowed.push(...patterns);
@@ -122,6 +127,7 @@ export function readUserRules(
         findings.add("changed", place, `\`${text}\`: names that only begin or end like it were rewritten too: here they are not`);
       const made = rewritten(read.rewrite, closed, place);
       if (made === null) leave(`\`${read.rewrite}\` is no answer that can be given here`);
+      else if ("hosts" in made && read.isConditional) leave("an answer of its own under a condition");
       else if ("hosts" in made) hosts.push(...made.hosts);
       else rules.push(decide(read.condition, answered(made.answer, place), place));
     } else if (read.isConditional) {
@@ -134,9 +140,34 @@ export function readUserRules(
   // Exceptions hold wherever they stand.
   for (const { condition, place } of conditional) {
     const except = joinNames([condition.except, namesOf(lists.allowed)]);
-    rules.push(decide({ ...condition, except }, answered(answer, place), place));
+    if (allowedTo.size > 0 && condition.clients?.some((client) => /^[^!].*\//.test(client)) === true)
+      findings.add("blank", place, "what is allowed to a single client does not pierce this rule, which is for a network");
+    for (const each of forClients({ ...condition, except }, allowedTo)) rules.push(decide(each, answered(answer, place), place));
   }
-  return { ...lists, rules, hosts: joinHosts(hosts), place: lines[0] ?? null };
+  return { ...lists, allowedTo, rules, hosts: joinHosts(hosts), place: lines[0] ?? null };
+}
+
+/** The condition for each client to whom more is allowed, and for all others. */
+export function forClients(condition: RuleCondition, allowedTo: UserRules["allowedTo"]): readonly RuleCondition[] {
+  const { clients } = condition;
+  const isForOthers = clients === null || clients.every((client) => client.startsWith("!"));
+  const own = [...allowedTo].filter(([client]) =>
+    isForOthers ? clients?.includes(`!${client}`) !== true : clients.includes(client),
+  );
+  const named = own.map(([client]) => client);
+  const rest = isForOthers
+    ? [...(clients ?? []), ...named.map((client) => `!${client}`)]
+    : clients.filter((client) => !named.includes(client));
+  return [
+    ...own.map(([client, names]) => ({ ...condition, clients: [client], except: joinNames([condition.except, namesOf(names)]) })),
+    ...(own.length === 0 ? [condition] : rest.length === 0 ? [] : [{ ...condition, clients: rest }]),
+  ];
+}
+
+/** Whether all that an exception asks is that one of some clients asks, and none of them is a network. */
+function isForClients({ condition, isConditional }: ReadModifiers, modifiers: readonly string[]): boolean {
+  const { clients } = condition;
+  return isConditional && clients !== null && modifiers.length === 1 && clients.every((client) => !/^!|\//.test(client));
 }
 
 /**
@@ -207,7 +238,6 @@ function readModifiers(
     else return null;
   }
   const isConditional = condition.clients !== null || condition.types !== null || condition.except.patterns.length > 0;
-  if (rewrite !== null && isConditional) return null;
   return { condition, isConditional, rewrite };
 }
 
