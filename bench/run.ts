@@ -32,7 +32,7 @@ const USAGE = `npm run bench -- [--seconds 5] [--rounds 5] [--rate 5000] [--name
   --misses     names that nobody was asked for before, each of which goes to the upstream: over ${DNS_TRANSPORTS.join(", ")}
   --svg        a folder for pictures of the processor time, one for each transport
   --peer       another server: 'NAME=COMMAND', with {port}, {upstream} and {folder} in the command; may be given again
-  --floor      beside the servers an echo in C by the same system calls, over UDP and TCP: it needs a compiler
+  --floor      beside the servers an echo in C by the same system calls, but over HTTP/1.1: it needs a compiler
   --transport  ${TRANSPORTS.join(", ")}`;
 
 /** What is measured unless it is said. */

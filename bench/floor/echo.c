@@ -1,11 +1,13 @@
 /*
  * The floor under a DNS server on Linux: sends every message back with QR set, by the system calls that Fenliu makes and with nothing between them. UDP in
- * batches (recvmmsg, sendmmsg), TCP by epoll with one read and one write for what lies there, as libuv does. Says its port, then echoes until it is stopped.
+ * batches (recvmmsg, sendmmsg), TCP by epoll with one read and one write for what lies there, as libuv does. Says its ports, then echoes until it is stopped.
  */
 #define _GNU_SOURCE
+#include "echo.h"
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +18,7 @@
 /* As `BATCH` of src/listen/udp-ring.ts. */
 enum { MESSAGES = 64, BYTES_EACH = 0x10000, CHUNK = 0x10000, MAX_FDS = 1024 };
 
-static void fail(const char *what) {
+void fail(const char *what) {
   perror(what);
   exit(1);
 }
@@ -104,7 +106,7 @@ static void *echo_tcp(void *argument) {
   return NULL;
 }
 
-int main(void) {
+int main(int count, char **arguments) {
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   socklen_t size = sizeof address;
   int udp = socket(AF_INET, SOCK_DGRAM, 0), tcp = socket(AF_INET, SOCK_STREAM, 0), buffer = 1 << 20;
@@ -113,7 +115,10 @@ int main(void) {
   if (bind(tcp, (struct sockaddr *)&address, size) < 0 || listen(tcp, 128) < 0) fail("tcp");
   pthread_t thread;
   if (pthread_create(&thread, NULL, echo_tcp, &tcp) != 0) fail("thread");
-  printf("port %d\n", ntohs(address.sin_port));
+  /* A client that is gone ends its connection alone. */
+  signal(SIGPIPE, SIG_IGN);
+  if (count != 3) fail("echo CERTIFICATE KEY");
+  printf("tls %d, port %d\n", start_tls(arguments[1], arguments[2]), ntohs(address.sin_port));
   fflush(stdout);
   echo_udp(udp);
 }
