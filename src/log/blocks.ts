@@ -185,7 +185,8 @@ export class Block {
   }
 
   idAt(index: number): number {
-    return valueAt(this.column(COLUMN.id), index);
+    // The columns of ids are the widest: where a block is gone through from end to end nobody needs them.
+    return index === 0 ? this.#span.firstId : valueAt(this.column(COLUMN.id), index);
   }
 
   /** The index of the first row whose id is not below `id`; that after the last where there is none. */
