@@ -14,7 +14,7 @@
  *     answers_K      answer sections without TTLs: `A 192.0.2.1` lines, one a record, parted by line feeds
  *     kind_minutes_K     queries by minute and kind: everything that a kind tells can be counted from it
  *     client_minutes_K   queries by minute and client
- *     latency_minutes_K  queries by minute and bucket of latency (`latency.ts`), those that an upstream was asked for apart (`asked` = 1)
+ *     latency_minutes_K  queries by minute and bucket of latency (`latencyBucket`), those that an upstream was asked for apart (`asked` = 1)
  *
  * A dictionary may hold the same text under two ids, because the memory of what it holds is bounded: conditions are to be written with
  * `IN`, sums to be grouped by text. In roll-ups the id 0 stands for all that found no room among the entries of its own: the clients and kinds of
