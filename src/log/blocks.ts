@@ -393,7 +393,7 @@ export function packBlocks(database: Database, key: string): boolean {
   const last = Math.max(...spans.map(({ block }) => block));
   const writer = new BlockWriter(database, key);
   // What begins before the next block has its place before all of that.
-  let waiting: { readonly block: Block; index: number; readonly rows: number }[] = [];
+  let waiting: Copied[] = [];
   for (const [index, span] of spans.entries()) {
     waiting.push({ block: blocks.open(span), index: 0, rows: span.rows });
     waiting = copyInOrder(waiting, spans[index + 1]?.firstId ?? Number.POSITIVE_INFINITY, writer);
@@ -404,6 +404,7 @@ export function packBlocks(database: Database, key: string): boolean {
   return true;
 }
 
+/** A block from which rows are copied, and the index of the next. */
 interface Copied {
   readonly block: Block;
   index: number;
